@@ -1,0 +1,41 @@
+/**
+ * Time, as everything that waits is given it. Production code takes {@linkcode systemClock}; tests hand in a
+ * clock that they turn themselves, so that no test waits for wall time.
+ */
+export interface Clock {
+  /** Milliseconds since 1970, for what is written down (ETAs, expiry, `date_done`). May jump. */
+  now(): number;
+  /** Milliseconds from an arbitrary start, never backwards, for what is measured (leases, timeouts). */
+  monotonic(): number;
+  /** Calls `run` once after `ms` milliseconds; the handle is for {@linkcode Clock.cancel}. */
+  after(ms: number, run: () => void): TimerHandle;
+  /** Takes a call of {@linkcode Clock.after} back; harmless when it has happened already. */
+  cancel(handle: TimerHandle): void;
+}
+
+/** What {@linkcode Clock.after} returns; only the clock that made it can read it. */
+export type TimerHandle = unknown;
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (ms, run) => setTimeout(run, ms),
+  cancel: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+};
+
+/** Waits `ms` milliseconds of `clock`, or rejects with the signal's reason as soon as it aborts. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clock.cancel(handle);
+      reject(signal?.reason);
+    };
+    const handle = clock.after(ms, () => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    });
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,166 @@
+/**
+ * The contract of a transport (Celery: broker transport): how messages are published to a broker and how a worker
+ * receives and settles them. `memory.ts`, `sqlite.ts` and `redis.ts` implement it and pass one conformance suite
+ * (`tests/conformance/transports.ts`); nothing else in the code knows which broker runs.
+ *
+ * A transport is pulled: a worker asks for as many deliveries as it has room for, so back-pressure needs no second
+ * mechanism. Everything takes arrays, because a batch is the unit of I/O; what happens to one message of a batch
+ * never concerns the others.
+ */
+import type { Clock } from "../clock.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
+import type { ResultStore, StoredResult } from "../results/result_store.ts";
+
+/** What every transport is opened with, beside its URL. */
+export interface TransportOptions {
+  readonly clock: Clock;
+  /** From 0 up to 1, as `Math.random`. */
+  readonly random: () => number;
+  /** Seconds a delivery stays with a worker that has stopped renewing it. Default 15. */
+  readonly lease: number;
+  /** Seconds after which what is not ours (a Python worker's) counts as lost, as kombu counts. Default 3600. */
+  readonly visibilityTimeout: number;
+  /** How often a message may be restored before it becomes a dead letter. Default 5. */
+  readonly maxDeliveries: number;
+  /** Bytes; a larger message becomes a dead letter before any worker reads it. Default 16 MiB. */
+  readonly maxMessageBytes: number;
+}
+
+export interface Transport extends AsyncDisposable {
+  /** The broker's URL with passwords masked: fit for logs. */
+  readonly name: string;
+  /** Which end of 0 to 9 is served first: 0 on Redis, SQLite and memory, 9 on RabbitMQ, as Celery's users know. */
+  readonly urgentPriority: 0 | 9;
+
+  /** Opens what publishing needs. @throws {BrokerUnavailableError} when the broker cannot be reached. */
+  connect(signal?: AbortSignal): Promise<void>;
+
+  /** Makes the queues known to the broker, as Celery's declaration does; harmless when they are. */
+  declare(queues: readonly string[]): Promise<void>;
+
+  /**
+   * Publishes a batch, in order. When it resolves the broker has all of it. An `exchange` other than `""` sends to
+   * every queue bound to it with that routing key; none bound drops the message, as in Celery.
+   */
+  publish(messages: readonly WireMessage[]): Promise<void>;
+
+  /** Binds `queue` to a direct exchange (used for the replies of remote control). */
+  bind(exchange: string, routingKey: string, queue: string): Promise<void>;
+
+  /** Opens a worker's view of `queues`. */
+  receive(options: ReceiverOptions): Promise<Receiver>;
+
+  /** Sends to everybody who listens now; nobody listening is no error (Celery: fanout). */
+  broadcast(exchange: string, message: WireMessage): Promise<void>;
+  /** Listens to a fanout exchange; `listener` gets the envelope's text. Survives a lost connection. */
+  listen(exchange: string, listener: (text: string) => void): Promise<AsyncDisposable>;
+
+  /** How much stands in each queue. Without names: of all queues that the broker knows. */
+  lengths(queues?: readonly string[]): Promise<QueueLength[]>;
+  /** Drops what is ready or delayed in a queue, not what workers hold nor the dead letters; tells how many. */
+  purge(queue: string): Promise<number>;
+  /** Deletes a queue with its bindings (a reply queue that has served). */
+  deleteQueue(queue: string): Promise<void>;
+  /** The newest dead letters of a queue, at most `limit`. */
+  deadLetters(queue: string, limit: number): Promise<DeadLetter[]>;
+}
+
+export interface QueueLength {
+  readonly queue: string;
+  /** Ready to be received. */
+  readonly ready: number;
+  /** Held back until their time. */
+  readonly delayed: number;
+  /** In the hands of workers (Celery: unacked). On Redis of all workers, Python's too. */
+  readonly unacked: number;
+  readonly dead: number;
+}
+
+export interface DeadLetter {
+  readonly queue: string;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The message as it was received, byte for byte. */
+  readonly body: Uint8Array;
+}
+
+/** One message in a worker's hands, from `exchange` until it is settled. */
+export interface Delivery {
+  /** Only its transport can read it. Fresh for each delivery, never the message's own `delivery_tag`. */
+  readonly tag: string | number;
+  readonly queue: string;
+  /** kombu's JSON envelope. After a restore its headers say so: `redelivered`, `celeriac_deliveries`. */
+  readonly text: string;
+}
+
+/**
+ * What becomes of a delivery:
+ * - `ack`: it is done with;
+ * - `return`: it was not started; it goes back to the front of its queue, unmarked and not counted;
+ * - `restore`: it may have run in part; it goes back to the front of its queue, marked `redelivered` and counted,
+ *   or, when it was counted `maxDeliveries` times, to the dead letters;
+ * - `delay`: it is kept by the broker until `due` and then returns to its queue, unmarked;
+ * - `dead`: it can't be run and is kept, byte for byte, with its `reason`.
+ */
+export type Outcome = "ack" | "return" | "restore" | "delay" | "dead";
+
+export interface Settlement {
+  readonly delivery: Delivery;
+  readonly outcome: Outcome;
+  /** Stored in the same step where {@linkcode Receiver.storesResults}; otherwise not looked at. */
+  readonly result?: StoredResult;
+  /** What is to be published before the result is stored (callbacks, the next step). */
+  readonly follow?: readonly WireMessage[];
+  /** For `delay`: milliseconds since 1970. */
+  readonly due?: number;
+  /** For `dead`. */
+  readonly reason?: string;
+}
+
+export interface ReceiverOptions {
+  readonly queues: readonly string[];
+  /** Who receives, unique in the world: it is a part of the tags of what is held. No `:` in it. */
+  readonly worker: string;
+  /** Where results go, so that the transport can store them in the step that settles, if it can. */
+  readonly results?: ResultStore;
+  readonly events: ReceiverEvents;
+}
+
+/** What a receiver has to say beside its deliveries; each is logged and counted by the worker. */
+export interface ReceiverEvents {
+  /** These are not ours any more (others have them): what was to settle them was not done. */
+  lost(deliveries: readonly Delivery[]): void;
+  /** The transport itself put a message to the dead letters (not an envelope, too large, restored too often). */
+  dead(queue: string, reason: string): void;
+  /** What others held and did not renew was restored to its queues. */
+  restored(count: number): void;
+  /** Something is wrong or has become right again: said once at each change. */
+  trouble(message: string): void;
+}
+
+export interface Receiver extends AsyncDisposable {
+  /** `exchange` stores results in the step that acknowledges (one script, one transaction). */
+  readonly storesResults: boolean;
+
+  /**
+   * Settles what is finished and fetches at most `room` deliveries more, in one step where the broker can. For each
+   * settlement in this order: publish `follow`, store `result`, settle; done only if the delivery is still ours.
+   * Queues take fair turns, urgent priorities go first. Several calls may be under way at once.
+   *
+   * @throws {BrokerUnavailableError} When it is not known to be done: settle the same again, which is harmless.
+   */
+  exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]>;
+
+  /**
+   * Resolves when there may be something to fetch that was not there at the last empty exchange; woken by the
+   * broker, not by polling. May resolve for nothing.
+   * @throws The signal's reason.
+   */
+  arrival(signal: AbortSignal): Promise<void>;
+}
+
+/** The broker or store cannot be reached, or went away in the middle: try again later. */
+export class BrokerUnavailableError extends Error {
+  override readonly name = "BrokerUnavailableError";
+}
