@@ -1,0 +1,40 @@
+# What one can do here. `make` alone says it.
+
+DENO := node_modules/deno/deno
+BUN := node_modules/bun/bin/bun.exe
+INSTALLED := node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+
+help: ## Say what one can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Run real tasks on a real worker, with nothing but this checkout
+	@$(DENO) run -A --no-check examples/demo.ts
+
+test: $(INSTALLED) ## Run every test on Deno and on Bun (make test ONLY=bun, make test FILES="redis cli")
+	@$(DENO) run -A --no-check tests/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)) $(FILES)
+
+check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and who may import whom
+	$(DENO) fmt --check
+	$(DENO) lint
+	$(DENO) check mod.ts runtime/main.ts runtime tasks tests examples bench
+	node_modules/.bin/tsc
+	$(DENO) doc --lint mod.ts
+	$(BUN) test ./tests/repo
+
+dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
+	$(DENO) run -A --no-check --watch=tasks,runtime runtime/main.ts worker -A tasks -l debug
+
+fmt: $(INSTALLED) ## Format all files
+	$(DENO) fmt
+
+# The two runtimes come as npm packages; their programs are put in place by install scripts, which npm may have been
+# told not to run.
+$(INSTALLED): package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error
+	@test -x $(DENO) || node node_modules/deno/install.cjs
+	@test -x $(BUN) || node node_modules/bun/install.js
+	@touch $@
+
+.PHONY: help demo test check dev fmt

@@ -1,0 +1,62 @@
+/** `deno.json` and `package.json` say the same of the package, and every public name is documented. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const read = (name: string) => JSON.parse(readFileSync(root + name, "utf8"));
+
+describe("deno.json and package.json", () => {
+  const deno = read("deno.json");
+  const npm = read("package.json");
+
+  it("name the same package, version and licence", () => {
+    assert.equal(deno.name, `@celeriac/${npm.name}`);
+    assert.equal(deno.version, npm.version);
+    assert.equal(deno.license, npm.license);
+    assert.match(readFileSync(`${root}LICENSE`, "utf8"), new RegExp(`^${npm.license} License`));
+  });
+
+  it("export the same files, and these exist", () => {
+    assert.deepEqual(deno.exports, npm.exports);
+    for (const file of Object.values<string>(npm.exports)) assert.ok(existsSync(root + file), file);
+  });
+
+  it("start the same program", () => {
+    assert.match(deno.tasks.celeriac, /runtime\/main\.ts$/);
+    assert.match(npm.scripts.celeriac, /runtime\/main\.ts$/);
+  });
+
+  it("are locked in step", () => {
+    const lock = read("package-lock.json").packages[""];
+    assert.equal(lock.version, npm.version);
+    assert.deepEqual(lock.dependencies, npm.dependencies);
+    assert.deepEqual(lock.devDependencies, npm.devDependencies);
+  });
+});
+
+describe("what mod.ts exports", () => {
+  interface Documented {
+    readonly name: string;
+    readonly declarations?: readonly { readonly jsDoc?: { readonly doc?: string }; readonly kind: string }[];
+    readonly jsDoc?: { readonly doc?: string };
+  }
+
+  it("has a doc comment, each name of it", () => {
+    const text = execFileSync(`${root}node_modules/deno/deno`, ["doc", "--json", "mod.ts"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      maxBuffer: 1 << 26,
+    });
+    const nodes: Documented[] = Object.values<{ symbols: Documented[] }>(JSON.parse(text).nodes)
+      .flatMap((module) => module.symbols);
+    assert.ok(nodes.length > 0);
+    const bare = nodes.filter((node) =>
+      !(node.declarations ?? []).some((declaration) => declaration.jsDoc?.doc)
+    );
+    assert.deepEqual(bare.map((node) => node.name), []);
+  });
+});
