@@ -160,7 +160,14 @@ export interface Receiver extends AsyncDisposable {
   arrival(signal: AbortSignal): Promise<void>;
 }
 
-/** The broker or store cannot be reached, or went away in the middle: try again later. */
+/** The broker or store cannot be reached, or went away in the middle: try again later, unless {@linkcode permanent}. */
 export class BrokerUnavailableError extends Error {
   override readonly name = "BrokerUnavailableError";
+  /** Trying again is of no use: a wrong password, a database that does not exist, a certificate not to be trusted. */
+  readonly permanent: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly permanent?: boolean } = {}) {
+    super(message, options);
+    this.permanent = options.permanent ?? false;
+  }
 }
