@@ -1,10 +1,16 @@
 /** The text of a log record's message. */
 import type { LogRecord } from "@logtape/logtape";
 
-/** Template and values put together. */
+/**
+ * Template and values put together. What a task says is no template, nor is a text with braces that no property fills
+ * (an error's message with JSON in it).
+ */
 export function messageOf(record: LogRecord): string {
-  const { message } = record;
-  if (message.length === 1) return String(message[0]);
+  const { message, rawMessage } = record;
+  if (typeof rawMessage === "string") {
+    const filled = message.some((part, i) => i % 2 === 1 && part !== undefined);
+    if (!filled || record.category[1] === "task") return rawMessage;
+  }
   return message.map((part, i) => i % 2 === 0 || typeof part === "string" ? String(part) : textOf(part)).join(
     "",
   );

@@ -14,7 +14,7 @@ function record(message: unknown[], rest: Partial<LogRecord> = {}): LogRecord {
     category: ["celeriac", "worker"],
     level: "info",
     message,
-    rawMessage: "",
+    rawMessage: Object.assign([String(message[0])], { raw: [] }),
     timestamp: noon,
     properties: {},
     ...rest,
@@ -75,9 +75,23 @@ describe("log lines for people", () => {
 
   it("name the task and the end of its id in what a task says itself", () => {
     const properties = { task: "math.add", id: "01890a5d-ac96-774b-bcce-b302099a8057" };
+    const own = {
+      category: ["celeriac", "task"],
+      rawMessage: "hello",
+      properties: { ...properties, own: true },
+    };
     assert.equal(
-      format(record(["hello"], { category: ["celeriac", "task"], properties })),
-      "2026-11-21 12:00:00.007 INFO     math.add[099a8057] hello\n",
+      format(record(["hello"], own)),
+      "2026-11-21 12:00:00.007 INFO     math.add[099a8057]: hello\n",
+    );
+    const about = {
+      category: ["celeriac", "task"],
+      rawMessage: "succeeded",
+      properties: { ...properties, own: false },
+    };
+    assert.equal(
+      format(record(["succeeded"], about)),
+      "2026-11-21 12:00:00.007 INFO     math.add[099a8057] succeeded\n",
     );
   });
 
@@ -211,5 +225,20 @@ describe("setting logging up", () => {
     assert.ok(written[0].endsWith("WARNING  queue a is gone\n"));
     const line = JSON.parse(written[1]);
     assert.deepEqual([line.logger, line.message, line.queue], ["celeriac.worker", "queue a is gone", "a"]);
+  });
+
+  it("leaves braces alone in what tasks and errors say", async () => {
+    const lines: string[] = [];
+    const decoder = new TextDecoder();
+    const write = (bytes: Uint8Array) => {
+      lines.push(...decoder.decode(bytes).split("\n"));
+      return Promise.resolve();
+    };
+    const log = setUpLog({ level: "info", format: "json", color: false, write, clock: manualClock() });
+    getLogger(["celeriac", "task"]).info('{id} and {"a":1} and {{', { task: "m.f", id: "1", own: true });
+    getLogger(["celeriac", "worker"]).error('died: {"code":5}');
+    await log.flush();
+    assert.equal(JSON.parse(lines[0]).message, '{id} and {"a":1} and {{');
+    assert.equal(JSON.parse(lines[1]).message, 'died: {"code":5}');
   });
 });
