@@ -16,4 +16,6 @@ export interface WireMessage {
   /** The task's id, for a task message. */
   readonly correlationId?: string;
   readonly replyTo?: string;
+  /** 2 is kept on disk by an AMQP broker, 1 is not (replies). Default 2. */
+  readonly deliveryMode?: 1 | 2;
 }

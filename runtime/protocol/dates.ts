@@ -1,0 +1,49 @@
+/** Points in time as Celery writes them on the wire: Python's ISO 8601. Milliseconds since 1970 everywhere else. */
+
+let lastMs = NaN;
+let lastText = "";
+
+/**
+ * Python's `isoformat()` of a UTC time: `2026-11-21T05:56:50.934000+00:00`.
+ * @throws {RangeError} For what is no time, or lies outside the years 1 to 9999, which Python can't read.
+ */
+export function formatIso(ms: number): string {
+  if (ms === lastMs) return lastText;
+  const text = new Date(ms).toISOString();
+  if (text.length !== 24 || text.startsWith("0000")) {
+    throw new RangeError(`${text} is outside the years 1 to 9999 that a message can carry`);
+  }
+  lastMs = ms;
+  return lastText = text.slice(0, 23) + "000+00:00";
+}
+
+const ISO =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?)?$/;
+
+/**
+ * Milliseconds since 1970 of a date as Python or JavaScript writes it. A date alone is its midnight, a time without
+ * an offset is UTC, and what is finer than a millisecond is cut off.
+ * @throws {RangeError} Naming the text, when it is no such date.
+ */
+export function parseIso(text: string): number {
+  const match = ISO.exec(text);
+  if (match !== null) {
+    const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "0"] = match;
+    const date = new Date(0);
+    date.setUTCFullYear(+year, +month - 1, +day);
+    const ofDay = (+hour * 60 + +minute) * 60 + +second;
+    const valid = date.getUTCMonth() === +month - 1 && date.getUTCDate() === +day && +hour < 24 &&
+      +minute < 60 &&
+      +second < 60;
+    if (valid) {
+      const sign = match[9] === "-" ? -1 : 1;
+      const offset = match[9] === undefined
+        ? 0
+        : sign * ((+match[10] * 60 + +match[11]) * 60 + +(match[12] ?? "0"));
+      return date.getTime() + (ofDay - offset) * 1000 + Math.floor(+fraction.padEnd(9, "0") / 1e6);
+    }
+  }
+  throw new RangeError(
+    `${JSON.stringify(text.slice(0, 80))} is no date: write it as 2026-11-21T05:56:50+00:00`,
+  );
+}
