@@ -1,0 +1,218 @@
+/** The client: what **publishes** tasks and finds their results again. */
+import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
+import { readEnvironment } from "../config/environment.ts";
+import { resolveSettings } from "../config/resolve.ts";
+import type { GivenSettings, Settings } from "../config/settings.ts";
+import { compileRoutes } from "../config/task_routes.ts";
+import type { TaskOptions } from "../isolate/task_definition.ts";
+import { encodeTask } from "../protocol/task_message.ts";
+import { uid } from "../protocol/uid.ts";
+import { openResultStore } from "../results/open.ts";
+import type { ResultStore } from "../results/result_store.ts";
+import { openTransport } from "../transport/open.ts";
+import type { Transport } from "../transport/transport.ts";
+import { AsyncResult, type ResultSource } from "./async_result.ts";
+import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
+import { openWithin } from "./connect.ts";
+import { Inspect } from "./inspect.ts";
+import { type ModuleClient, moduleClient } from "./module_client.ts";
+import { Publisher } from "./publisher.ts";
+import { ResultWaiter } from "./result_waiter.ts";
+
+const log = getLogger(["celeriac", "client"]);
+
+/** What an app is made with: any setting, and two short names. */
+export type AppOptions = GivenSettings & {
+  /** The broker's URL; short for `brokerUrl`. Default: `CELERIAC_BROKER_URL`, else `sqlite:./celeriac.db`. */
+  readonly broker?: string;
+  /** The result store's URL; short for `resultBackend`. Default: the store that belongs to the broker. */
+  readonly backend?: string;
+  /** Time, for tests. */
+  readonly clock?: Clock;
+  /** Randomness, for tests; as `Math.random`. */
+  readonly random?: () => number;
+};
+
+/**
+ * A client of one broker and one result store (Celery: `Celery`). It connects when first used; close it with
+ * {@linkcode App.disconnect} or `await using`.
+ *
+ * @example
+ * ```ts
+ * import { App } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "sqlite:./celeriac.db" });
+ * const math = app.module<typeof import("../../tasks/math.ts")>("math");
+ * console.log(await math.add(1, 2)); // 3
+ * await app.disconnect();
+ * ```
+ */
+export class App implements AsyncDisposable {
+  /** All settings, resolved. */
+  readonly settings: Settings;
+  /** Questions to the workers (Celery: `app.control.inspect()`). */
+  readonly inspect: Inspect;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #route: ReturnType<typeof compileRoutes>;
+  readonly #publisher: Publisher;
+  readonly #waiter: ResultWaiter;
+  readonly #source: ResultSource;
+  #transport: Promise<Transport> | undefined;
+  #results: Promise<ResultStore> | undefined;
+
+  /** @throws {SettingsError} For a setting that does not exist or has a value it can't have. */
+  constructor(options: AppOptions = {}) {
+    const { broker, backend, clock = systemClock, random = Math.random, ...given } = options;
+    this.settings = resolveSettings(
+      { from: "the environment", settings: readEnvironment().settings },
+      {
+        from: "new App()",
+        settings: {
+          ...given,
+          ...(broker === undefined ? {} : { brokerUrl: broker }),
+          ...(backend === undefined ? {} : { resultBackend: backend }),
+        },
+      },
+    );
+    this.#clock = clock;
+    this.#random = random;
+    this.#route = compileRoutes(this.settings.taskRoutes);
+    this.#publisher = new Publisher(() => this.transport(), clock, random);
+    this.#waiter = new ResultWaiter(() => this.results());
+    this.inspect = new Inspect(() => this.transport(), clock);
+    this.#source = {
+      keyOf: (id) => resultKey(this.#resultUrl, id),
+      fetch: async (id) => (await (await this.results()).fetch([id]))[0],
+      wait: (id, signal) => this.#waiter.wait(id, signal),
+      forget: async (id) => await (await this.results()).forget([id]),
+      after: (ms, run) => {
+        const handle = clock.after(ms, run);
+        return () => clock.cancel(handle);
+      },
+    };
+  }
+
+  /**
+   * The tasks of a module, typed by its own signatures; the module itself is not loaded.
+   *
+   * @param name The first part of its tasks' names: `math` for `tasks/math.ts`.
+   */
+  module<Module>(name: string): ModuleClient<Module> {
+    return moduleClient<Module>(name, (task, { args, kwargs, ...options }) => {
+      return this.sendTask(task, args, kwargs, options) as AsyncResult<never>;
+    });
+  }
+
+  /**
+   * Sends a task by its name, in TypeScript or in Python (Celery: `send_task`). Calls made in one tick go out as one
+   * batch.
+   *
+   * @returns At once; await it for the value.
+   * @throws {UnserializableError} When an argument can't be written; names its path.
+   */
+  sendTask<Result = unknown>(
+    name: string,
+    args: readonly unknown[] = [],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: CallOptions = {},
+  ): AsyncResult<Result> {
+    return this.#send(name, args, kwargs, options, {});
+  }
+
+  /** Sends a task whose own options are at hand; what the call says wins over them. Its name may come later. */
+  applyTask<Result>(name: string | Promise<string>, task: TaskOptions, options: ApplyOptions): AsyncResult<Result> {
+    const { args = [], kwargs = {}, ...call } = options;
+    if (typeof name === "string") return this.#send(name, args, kwargs, call, task);
+    const taskId = call.taskId ?? uid();
+    const published = name.then((name) => this.#send(name, args, kwargs, { ...call, taskId }, task).published);
+    const lost = (error: unknown) => log.error(`Task [${taskId}] could not be published: ${error}`);
+    return new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost });
+  }
+
+  /** The result of a task that was sent before, by its id. */
+  AsyncResult<Result = unknown>(id: string): AsyncResult<Result> {
+    return new AsyncResult(id, this.#source);
+  }
+
+  /**
+   * The connection to the broker, opened when first asked for.
+   *
+   * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
+   */
+  transport(): Promise<Transport> {
+    if (this.#transport === undefined) {
+      const { brokerUrl, brokerTransportOptions } = this.settings;
+      const shared = { ...brokerTransportOptions, clock: this.#clock, random: this.#random };
+      const opening = this.#open(async () => await openTransport(brokerUrl, shared));
+      this.#transport = opening;
+      // The next call tries anew.
+      opening.catch(() => this.#transport === opening && (this.#transport = undefined));
+    }
+    return this.#transport;
+  }
+
+  /**
+   * The result store, opened when first asked for.
+   *
+   * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
+   */
+  results(): Promise<ResultStore> {
+    if (this.#results === undefined) {
+      const opening = this.#open(async () => await openResultStore(this.#resultUrl, { clock: this.#clock }));
+      this.#results = opening;
+      opening.catch(() => this.#results === opening && (this.#results = undefined));
+    }
+    return this.#results;
+  }
+
+  /** Publishes what waits, ends the waiting for results, and closes all connections. */
+  async disconnect(): Promise<void> {
+    await this.#publisher.flushed();
+    await this.#waiter.close(new Error("the app was disconnected while a result was waited for"));
+    const opened = [this.#results, this.#transport];
+    this.#results = this.#transport = undefined;
+    for (const each of opened) await each?.then((each) => each[Symbol.asyncDispose](), () => {});
+  }
+
+  /** The same as {@linkcode App.disconnect}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  get #resultUrl(): string {
+    return this.settings.resultBackend ?? this.settings.brokerUrl;
+  }
+
+  #send<Result>(
+    name: string,
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>>,
+    options: CallOptions,
+    task: TaskOptions,
+  ): AsyncResult<Result> {
+    const id = options.taskId ?? uid();
+    const call = { id, task: name, args, kwargs };
+    const route = this.#route(name, args, kwargs);
+    const message = encodeTask(completeCall(call, options, task, route, this.settings, this.#clock.now()));
+    const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
+    const published = this.#publisher.publish(message, timeout);
+    const lost = (error: unknown) => log.error(`Task ${name}[${id}] could not be published: ${error}`);
+    return new AsyncResult<Result>(id, this.#source, { task: name, published, lost });
+  }
+
+  #open<T extends { connect(): Promise<void> }>(make: () => Promise<T>): Promise<T> {
+    return openWithin(this.settings.publishTimeout, async () => {
+      const made = await make();
+      await made.connect();
+      return made;
+    }, { clock: this.#clock, random: this.#random });
+  }
+}
+
+/** Where a result stands in its store; Redis stores may have a prefix for all their keys. */
+function resultKey(url: string, id: string): string {
+  const prefix = /[?&]global_keyprefix=([^&]*)/.exec(url)?.[1] ?? "";
+  return `${decodeURIComponent(prefix)}celery-task-meta-${id}`;
+}

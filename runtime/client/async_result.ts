@@ -1,0 +1,200 @@
+/** The result of a call, wherever it is still to come from: what a caller holds after **publish**. */
+import { TaskError } from "../protocol/errors.ts";
+import { decodeResult, isReady, type ResultMeta } from "../protocol/result_meta.ts";
+
+/** What a result asks of the app that it belongs to. */
+export interface ResultSource {
+  /** Where the result stands in the store. */
+  keyOf(id: string): string;
+  /** What is stored now. */
+  fetch(id: string): Promise<string | null>;
+  /** The final state. */
+  wait(id: string, signal?: AbortSignal): Promise<ResultMeta>;
+  forget(id: string): Promise<void>;
+  /** Calls `run` after `ms`; the result takes it back. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** No result came in the time that {@linkcode AsyncResult.get} was given. */
+export class ResultTimeoutError extends Error {
+  override readonly name = "TimeoutError";
+}
+
+/** How long {@linkcode AsyncResult.get} waits. */
+export interface GetOptions {
+  /** Seconds. Default: for ever. */
+  readonly timeout?: number;
+  /** Ends the waiting early; the task goes on. */
+  readonly signal?: AbortSignal;
+  /** Whether a failed task throws its error; otherwise the error is returned. Default true. */
+  readonly propagate?: boolean;
+}
+
+/**
+ * A task's result: at once in the caller's hands, its value when the task has run. It can be awaited. (An `async`
+ * function that returns it awaits it, by the language's rules: return its `id` instead.)
+ *
+ * @example
+ * ```ts
+ * import { App } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "redis://localhost" });
+ * const result = app.sendTask("math.add", [1, 2]);
+ * console.log(result.id, await result.get({ timeout: 5 }));
+ * await app.disconnect();
+ * ```
+ */
+export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
+  /** The task's id. */
+  readonly id: string;
+  /** The task's name, where it is known here. */
+  readonly taskName: string | undefined;
+  readonly #source: ResultSource;
+  readonly #published: Promise<void>;
+  #looked = false;
+  #meta: ResultMeta | undefined;
+  #watched = false;
+
+  /** Made by {@linkcode App}; `lost` hears of a failed publication that nobody looked at. */
+  constructor(
+    id: string,
+    source: ResultSource,
+    call?: { task: string | undefined; published: Promise<void>; lost: (error: unknown) => void },
+  ) {
+    this.id = id;
+    this.taskName = call?.task;
+    this.#source = source;
+    this.#published = call?.published ?? Promise.resolve();
+    if (call) this.#published.catch((error) => this.#looked || call.lost(error));
+  }
+
+  /** Resolves when the broker has the task. Its failure is logged if nobody looks here or waits for the result. */
+  get published(): Promise<void> {
+    this.#looked = true;
+    return this.#published;
+  }
+
+  /** The store's key of the result (`celery-task-meta-ID`). */
+  get key(): string {
+    return this.#source.keyOf(this.id);
+  }
+
+  /**
+   * The value once it has arrived, undefined until then and for a failed task. The first look begins to wait for it
+   * in the background.
+   */
+  get returnValue(): Result | undefined {
+    if (!this.#watched) {
+      this.#watched = true;
+      this.#final().catch(() => {});
+    }
+    return this.#meta?.status === "SUCCESS" ? this.#meta.result as Result : undefined;
+  }
+
+  /** The state now: PENDING (nothing known), STARTED, SUCCESS, FAILURE, or one of the task's own. */
+  get status(): Promise<string> {
+    return this.#now().then((meta) => meta?.status ?? "PENDING");
+  }
+
+  /** Celery's other name for {@linkcode AsyncResult.status}. */
+  get state(): Promise<string> {
+    return this.status;
+  }
+
+  /** What is stored with the state: the value, the error ({@linkcode TaskError}), or a task's own data. */
+  get info(): Promise<unknown> {
+    return this.#now().then((meta) => meta?.result);
+  }
+
+  /** The trace of a failed task, or null. */
+  get traceback(): Promise<string | null> {
+    return this.#now().then((meta) => meta?.traceback ?? null);
+  }
+
+  /** When the task was done, or null. */
+  get dateDone(): Promise<Date | null> {
+    return this.#now().then((meta) => meta?.dateDone ?? null);
+  }
+
+  /** Whether the task has come to its end. */
+  async ready(): Promise<boolean> {
+    return isReady(await this.status);
+  }
+
+  /** Whether it ended well. */
+  async successful(): Promise<boolean> {
+    return await this.status === "SUCCESS";
+  }
+
+  /** Whether it failed. */
+  async failed(): Promise<boolean> {
+    return await this.status === "FAILURE";
+  }
+
+  /** All that is stored of the task, or null. */
+  async meta(): Promise<ResultMeta | null> {
+    return await this.#now() ?? null;
+  }
+
+  /**
+   * The task's value, when it has run.
+   *
+   * @throws {TaskError} When the task failed, expired or was revoked.
+   * @throws {ResultTimeoutError} When `timeout` passed.
+   * @throws {BrokerUnavailableError} When the broker or the store could not be reached.
+   */
+  async get(options: GetOptions = {}): Promise<Result> {
+    const meta = this.#ready ?? await this.#within(options);
+    if (meta.status === "SUCCESS") return meta.result as Result;
+    if (options.propagate === false) return meta.result as Result;
+    throw meta.result instanceof Error ? meta.result : new TaskError(String(meta.result), { type: meta.status });
+  }
+
+  /** Deletes what is stored of the task. */
+  async forget(): Promise<void> {
+    this.#meta = undefined;
+    await this.#source.forget(this.id);
+  }
+
+  /** Makes `await result` the same as `await result.get()`. */
+  then<Value = Result, Reason = never>(
+    fulfilled?: ((value: Result) => Value | PromiseLike<Value>) | null,
+    rejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
+  ): Promise<Value | Reason> {
+    return this.get().then(fulfilled, rejected);
+  }
+
+  get #ready(): ResultMeta | undefined {
+    return this.#meta !== undefined && isReady(this.#meta.status) ? this.#meta : undefined;
+  }
+
+  async #within({ timeout, signal }: GetOptions): Promise<ResultMeta> {
+    if (timeout === undefined) return await this.#final(signal);
+    const limit = new AbortController();
+    const what = this.taskName === undefined ? this.id : `${this.taskName}[${this.id}]`;
+    const cancel = this.#source.after(
+      timeout * 1000,
+      () => limit.abort(new ResultTimeoutError(`no result of ${what} after ${timeout} s`)),
+    );
+    try {
+      return await this.#final(signal ? AbortSignal.any([signal, limit.signal]) : limit.signal);
+    } finally {
+      cancel();
+    }
+  }
+
+  async #final(signal?: AbortSignal): Promise<ResultMeta> {
+    this.#looked = true;
+    // A call that could not be published will never have a result.
+    const unpublished = new AbortController();
+    this.#published.catch((error) => unpublished.abort(error));
+    const either = signal ? AbortSignal.any([signal, unpublished.signal]) : unpublished.signal;
+    return this.#meta = await this.#source.wait(this.id, either);
+  }
+
+  async #now(): Promise<ResultMeta | undefined> {
+    if (this.#ready !== undefined) return this.#ready;
+    const text = await this.#source.fetch(this.id);
+    return this.#meta = text === null ? undefined : decodeResult(text);
+  }
+}

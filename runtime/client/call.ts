@@ -1,0 +1,109 @@
+/** A call of a task on its way to be **published**: its options, what fills the gaps, and the message it becomes. */
+import type { TaskRoute } from "../config/task_routes.ts";
+import type { Settings } from "../config/settings.ts";
+import { currentTask } from "../isolate/task_context.ts";
+import type { TaskOptions } from "../isolate/task_definition.ts";
+import type { TaskCall } from "../protocol/task_message.ts";
+
+/** What a call may say, beside the task's name and arguments (Celery: the options of `apply_async`). */
+export interface CallOptions {
+  /** The task's id. Default: a new one, see {@linkcode uid}. */
+  readonly taskId?: string;
+  /** Seconds to wait before it starts. */
+  readonly countdown?: number;
+  /** The earliest time it starts; wins over `countdown`. */
+  readonly eta?: Date;
+  /** Seconds from now, or the time, after which it is no longer started; its state is then REVOKED. */
+  readonly expires?: number | Date;
+  /** The queue. Default: the task's own, else by `taskRoutes`, else `taskDefaultQueue`. */
+  readonly queue?: string;
+  /** The exchange to publish to. Default `""`, which leads straight to the queue. */
+  readonly exchange?: string;
+  /** The routing key. Default: the queue's name. */
+  readonly routingKey?: string;
+  /** 0 to 9; 0 is served first on Redis, SQLite and memory. */
+  readonly priority?: number;
+  /** Your own headers: the task finds them in `ctx.headers`. */
+  readonly headers?: Readonly<Record<string, unknown>>;
+  /** `"json"` or `"msgpack"`. Default: the setting `taskSerializer`. */
+  readonly serializer?: string;
+  /** `"zlib"`, `"gzip"`, `"zstd"` or `"brotli"`. Default: the setting `taskCompression`. */
+  readonly compression?: string;
+  /** Stores no result. */
+  readonly ignoreResult?: boolean;
+  /** Seconds after which the run is ended. */
+  readonly timeLimit?: number;
+  /** Seconds after which the run is asked to end. */
+  readonly softTimeLimit?: number;
+  /** Another name to show for it in logs and monitors. */
+  readonly shadow?: string;
+  /** The queue that replies are sent to. */
+  readonly replyTo?: string;
+  /** Whether publishing is tried again while the broker is away. Default true. */
+  readonly retry?: boolean;
+  /** Seconds for which it is tried. Default: the setting of that name. */
+  readonly publishTimeout?: number;
+}
+
+/** The options of `applyAsync`, which brings the arguments along. */
+export interface ApplyOptions<Args extends readonly unknown[] = readonly unknown[]> extends CallOptions {
+  /** Positional arguments. */
+  readonly args?: Args;
+  /** Keyword arguments, for a task that names its parameters or for Python. */
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+}
+
+/** What a call says goes before what its task says, that before its route, that before the settings. */
+export function completeCall(
+  call: { id: string; task: string; args: readonly unknown[]; kwargs: Readonly<Record<string, unknown>> },
+  options: CallOptions,
+  task: TaskOptions,
+  route: TaskRoute | null,
+  settings: Settings,
+  now: number,
+): TaskCall {
+  const { eta, countdown, timeLimit, softTimeLimit } = options;
+  const parent = currentTask();
+  const expires = options.expires ?? task.expires ?? route?.expires;
+  return {
+    ...call,
+    eta: eta !== undefined ? timeOf(eta, "eta") : countdown !== undefined ? now + seconds(countdown, "countdown") : undefined,
+    expires: expires === undefined
+      ? undefined
+      : typeof expires === "number"
+      ? now + seconds(expires, "expires")
+      : timeOf(expires, "expires"),
+    timeLimit: timeLimit === undefined && softTimeLimit === undefined
+      ? undefined
+      : [timeLimit ?? null, softTimeLimit ?? null],
+    queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
+    exchange: options.exchange,
+    routingKey: options.routingKey,
+    priority: priority(options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0),
+    serializer: options.serializer ?? task.serializer ?? route?.serializer ?? settings.taskSerializer,
+    compression: options.compression ?? task.compression ?? route?.compression ?? settings.taskCompression ??
+      undefined,
+    ignoreResult: options.ignoreResult ?? task.ignoreResult ?? settings.taskIgnoreResult,
+    headers: options.headers,
+    shadow: options.shadow,
+    replyTo: options.replyTo,
+    rootId: parent?.rootId ?? parent?.id,
+    parentId: parent?.id,
+  };
+}
+
+function seconds(value: number, option: string): number {
+  if (!Number.isFinite(value)) throw new RangeError(`${option} is ${value}, but must be a number of seconds`);
+  return value * 1000;
+}
+
+function timeOf(date: Date, option: string): number {
+  const time = date.getTime();
+  if (Number.isNaN(time)) throw new RangeError(`${option} is an invalid date`);
+  return time;
+}
+
+function priority(value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 9) return value;
+  throw new RangeError(`priority is ${value}, but must be a whole number from 0 to 9`);
+}

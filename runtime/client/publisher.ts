@@ -1,0 +1,101 @@
+/**
+ * Where calls become batches: everything sent in one tick, or while a batch is under way, is **published** together.
+ * While the broker is away the calls wait here, each within its own time.
+ */
+import { type Clock, sleep } from "../clock.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
+import { BrokerUnavailableError, type Transport } from "../transport/transport.ts";
+
+/** How many messages one batch carries. */
+const BATCH = 1000;
+/** How many messages may wait; more are refused, because the caller outruns its broker. */
+const LIMIT = 250_000;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+
+interface Waiting {
+  readonly message: WireMessage;
+  /** By the monotonic clock, in ms. */
+  readonly deadline: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Publishes what is given to it, in order. */
+export class Publisher {
+  readonly #transport: () => Promise<Transport>;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(transport: () => Promise<Transport>, clock: Clock, random: () => number) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /**
+   * Publishes a message soon; resolves when the broker has it.
+   *
+   * @param timeout Seconds for which a broker that is away is tried.
+   * @throws {BrokerUnavailableError} When it was away all that time.
+   */
+  publish(message: WireMessage, timeout: number): Promise<void> {
+    if (this.#waiting.length >= LIMIT) {
+      return Promise.reject(
+        new RangeError(`${LIMIT} calls wait to be published already: await some (\`await result.published\`) first`),
+      );
+    }
+    const { promise, resolve, reject } = withResolvers();
+    this.#waiting.push({ message, deadline: this.#clock.monotonic() + timeout * 1000, resolve, reject });
+    this.#running ??= this.#run();
+    return promise;
+  }
+
+  /** Resolves when nothing waits any more. */
+  async flushed(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Lets the tick end, so that all its calls go together.
+    await Promise.resolve();
+    let pause = FIRST_PAUSE_MS;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.length <= BATCH ? this.#waiting : this.#waiting.slice(0, BATCH);
+      this.#waiting = this.#waiting.length <= BATCH ? [] : this.#waiting.slice(BATCH);
+      try {
+        const transport = await this.#transport();
+        await transport.publish(batch.map(({ message }) => message));
+        for (const { resolve } of batch) resolve();
+        pause = FIRST_PAUSE_MS;
+      } catch (error) {
+        if (!(error instanceof BrokerUnavailableError) || error.permanent) {
+          for (const { reject } of batch) reject(error);
+          continue;
+        }
+        this.#waiting = [...batch, ...this.#waiting];
+        this.#rejectLate(error);
+        if (this.#waiting.length > 0) await sleep(this.#clock, pause * (0.5 + this.#random()));
+        pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  #rejectLate(error: unknown): void {
+    const now = this.#clock.monotonic();
+    this.#waiting = this.#waiting.filter(({ deadline, reject }) => {
+      if (deadline > now) return true;
+      reject(error);
+      return false;
+    });
+  }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } {
+  let resolve!: () => void, reject!: (error: unknown) => void;
+  const promise = new Promise<void>((yes, no) => (resolve = yes, reject = no));
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,135 @@
+/** Functions as tasks: `task(options, fn)`. Called they run here; `.delay()` **publishes** them. */
+import {
+  type BoundFunction,
+  TASK_FUNCTION,
+  TASK_OPTIONS,
+  type TaskFunction,
+  type TaskOptions,
+} from "../isolate/task_definition.ts";
+import { runningTask, TaskContext, type TaskHost } from "../isolate/task_context.ts";
+import type { TaskRequest } from "../protocol/task_message.ts";
+import { uid } from "../protocol/uid.ts";
+import { App } from "./app.ts";
+import type { AsyncResult } from "./async_result.ts";
+import type { ApplyOptions } from "./call.ts";
+import { callingFile, exportedName } from "./task_name.ts";
+
+/** A function that is a task, too. */
+export interface Task<Args extends unknown[], Result> {
+  /** Runs it here and now, as a plain function. */
+  (...args: Args): Result;
+  /** Its options. */
+  readonly options: TaskOptions;
+  /** Sends it to a worker through the default app, see {@linkcode setDefaultApp}. */
+  delay(...args: Args): AsyncResult<Awaited<Result>>;
+  /** The same with options for this call. */
+  applyAsync(options?: ApplyOptions<Args>): AsyncResult<Awaited<Result>>;
+}
+
+/**
+ * Makes a function a task. A worker that loads its module runs it as `<module>.<export>`, or by `name`.
+ *
+ * @example
+ * ```ts
+ * import { task } from "../../mod.ts";
+ *
+ * export const add = task({ params: ["x", "y"], resultExpires: 500 }, (x: number, y: number) => x + y);
+ *
+ * add(1, 2); // 3, here
+ * ```
+ */
+export function task<Args extends unknown[], Result>(fn: (...args: Args) => Result): Task<Args, Result>;
+/** Makes a function a task that is handed its context as first argument. */
+export function task<Args extends unknown[], Result>(
+  options: TaskOptions & { readonly bind: true },
+  fn: BoundFunction<Args, Result>,
+): Task<Args, Result>;
+/** Makes a function a task with options. */
+export function task<Args extends unknown[], Result>(
+  options: TaskOptions & { readonly bind?: false },
+  fn: (...args: Args) => Result,
+): Task<Args, Result>;
+/** What the signatures above come down to. */
+export function task(...given: unknown[]): Task<unknown[], unknown> {
+  const [options, fn] = given.length === 1 ? [{}, given[0]] : given as [TaskOptions, unknown];
+  if (typeof fn !== "function") {
+    throw new TypeError(`task() takes a function, or options and a function; it was given ${typeof fn}`);
+  }
+  const run = fn as TaskFunction;
+  const direct = (...args: unknown[]) => options.bind ? runHere(options, run, args) : run(...args);
+  const file = callingFile(import.meta.url);
+  let name: string | Promise<string> | undefined = options.name;
+  const send = (apply: ApplyOptions) => {
+    name ??= exportedName(marked, file).then((found) => name = found);
+    return defaultApp().applyTask(name, options, apply);
+  };
+  const marked: Task<unknown[], unknown> = Object.assign(direct, {
+    options,
+    delay: (...args: unknown[]) => send({ args }),
+    applyAsync: (apply: ApplyOptions = {}) => send(apply),
+    [TASK_OPTIONS]: options,
+    [TASK_FUNCTION]: run,
+  });
+  return marked;
+}
+
+/** A bound task called as a plain function: its context has no worker around it. */
+function runHere(options: TaskOptions, run: TaskFunction, args: unknown[]): unknown {
+  const context = new TaskContext(callHere(options.name ?? run.name, args), here);
+  return runningTask.run(context, run, context, ...args);
+}
+
+const here: TaskHost = {
+  hostname: "",
+  log: { debug: console.debug, info: console.info, warning: console.warn, error: console.error },
+  storeState: () => {},
+};
+
+function callHere(task: string, args: unknown[]): TaskRequest {
+  const id = uid();
+  return {
+    id,
+    task,
+    args,
+    kwargs: {},
+    eta: null,
+    expires: null,
+    retries: 0,
+    timeLimit: [null, null],
+    rootId: id,
+    parentId: null,
+    group: null,
+    groupIndex: null,
+    replyTo: null,
+    correlationId: id,
+    ignoreResult: true,
+    shadow: null,
+    origin: null,
+    redelivered: false,
+    deliveries: 0,
+    priority: 0,
+    headers: {},
+    stamps: null,
+    stampedHeaders: null,
+    routingKey: "",
+    exchange: "",
+    callbacks: null,
+    errbacks: null,
+    chain: null,
+    chord: null,
+    replacedTaskNesting: 0,
+    protocol: 2,
+  };
+}
+
+let app: App | undefined;
+
+/** The app that `.delay()` sends through; without one set it is made of the environment when first needed. */
+export function defaultApp(): App {
+  return app ??= new App();
+}
+
+/** Sets the app that `.delay()` and `.applyAsync()` of tasks send through. */
+export function setDefaultApp(chosen: App): void {
+  app = chosen;
+}

@@ -1,0 +1,86 @@
+/**
+ * The code inside an isolate: **run**. It decodes each message whole, runs its task, encodes what came of it, and
+ * reports; the main thread only routes text. Started by `web_worker.ts`.
+ */
+import { describeTask, type RegisteredTask } from "./task_definition.ts";
+import { beforeExit } from "../platform.ts";
+import { ClaimBoard } from "./claim_board.ts";
+import { captureConsole } from "./console.ts";
+import type { IsolateSettings, LogReport, StateReport } from "./isolate.ts";
+import { loadTasks } from "./load_modules.ts";
+import { Runner } from "./runner.ts";
+import { runningTask } from "./task_context.ts";
+
+/** From the main thread, once. */
+export interface StartMessage {
+  readonly settings: IsolateSettings;
+  readonly board: SharedArrayBuffer;
+  readonly port: MessagePort;
+}
+
+/** From the isolate, beside its reports (`[busy, ...reports]`, see `isolate.ts`). */
+export type InsideMessage =
+  | { readonly kind: "ready"; readonly tasks: readonly ReturnType<typeof describeTask>[] }
+  | { readonly kind: "unusable"; readonly reason: string }
+  | { readonly kind: "died"; readonly reason: string }
+  | { readonly kind: "state"; readonly state: StateReport }
+  | { readonly kind: "log"; readonly line: LogReport };
+
+const LOG_LINES_UNDER_WAY = 10_000;
+
+/** Takes the first message of the main thread and runs jobs from then on. */
+export function serve(scope: { onmessage: ((event: MessageEvent<StartMessage>) => void) | null }): void {
+  scope.onmessage = (event) => {
+    scope.onmessage = null;
+    void begin(event.data);
+  };
+}
+
+async function begin({ settings, board: memory, port }: StartMessage): Promise<void> {
+  // Bound before any task module loads: reports leave by a port that user code never sees, so it can't forge them.
+  const post = port.postMessage.bind(port) as (message: InsideMessage | (number | string)[]) => void;
+  const board = new ClaimBoard(memory);
+  let dropped = 0;
+  const log = (level: LogReport["level"], text: string, own = false) => {
+    if (!board.admitLogLine(LOG_LINES_UNDER_WAY)) return void dropped++;
+    const context = runningTask.getStore();
+    const line = { level, text, task: context?.name ?? "", id: context?.id ?? "", own };
+    post({ kind: "log", line: dropped > 0 ? { ...line, text: `${text} (${dropped} lines before it dropped)` } : line });
+    dropped = 0;
+  };
+  captureConsole((level, text) => log(level, text, true));
+
+  const runner = new Runner(settings, board, {
+    report: post,
+    state: (state) => post({ kind: "state", state }),
+    log,
+  });
+  const die = (reason: string) => {
+    runner.flush();
+    post({ kind: "died", reason });
+  };
+  beforeExit((code) => die(`it called exit(${code})`));
+  // An error outside a task leaves the isolate in a state that nobody vouches for: it is replaced as a whole.
+  addEventListener("error", (event: ErrorEvent) => {
+    event.preventDefault();
+    die(`an error outside a task: ${trace(event.error ?? event.message)}`);
+  });
+  addEventListener("unhandledrejection", (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    die(`a rejection that nothing handled: ${trace(event.reason)}`);
+  });
+
+  let tasks: Map<string, RegisteredTask>;
+  try {
+    tasks = await loadTasks(settings.modules);
+  } catch (error) {
+    return post({ kind: "unusable", reason: error instanceof Error ? error.message : String(error) });
+  }
+  runner.tasks = tasks;
+  port.onmessage = (event: MessageEvent<(number | string)[]>) => runner.take(event.data);
+  post({ kind: "ready", tasks: [...tasks.values()].map(describeTask) });
+}
+
+function trace(error: unknown): string {
+  return error instanceof Error ? error.stack ?? String(error) : String(error);
+}

@@ -1,0 +1,155 @@
+/**
+ * Task modules: which files `-A` names, what their tasks are called, and the loading of them. Stands before the way
+ * of a task: the worker finds the files, each isolate loads them once.
+ */
+import { readdir, stat } from "node:fs/promises";
+import process from "node:process";
+import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path";
+import { pathToFileURL } from "node:url";
+import { glob } from "tinyglobby";
+import {
+  type MarkedFunction,
+  type RegisteredTask,
+  TASK_FUNCTION,
+  TASK_OPTIONS,
+  type TaskFunction,
+  type TaskOptions,
+} from "./task_definition.ts";
+
+/** One task module, found but not loaded. */
+export interface ModuleFile {
+  /** What `import()` is given. */
+  readonly url: string;
+  /** As the user named it or relative to the working folder, for messages. */
+  readonly path: string;
+  /** The first part of its tasks' names. */
+  readonly name: string;
+}
+
+/** A task module that can't be used: not found, throws, has no tasks, or names a task twice. */
+export class TaskModuleError extends Error {
+  override readonly name = "TaskModuleError";
+}
+
+const SOURCES = new Set([".ts", ".mts", ".js", ".mjs", ".tsx", ".jsx"]);
+
+/**
+ * The modules that `-A` names. A file `tasks/math.ts` gives tasks `math.<export>`; a folder gives all sources below
+ * it, named by their paths (`tasks/img/resize.ts` under `tasks` gives `img.resize.<export>`); a glob gives each file
+ * it matches. `prefix` and a dot go in front of every name.
+ *
+ * @throws {TaskModuleError} When a pattern names nothing.
+ */
+export async function findModules(
+  patterns: readonly string[],
+  options: { prefix?: string; cwd?: string } = {},
+): Promise<ModuleFile[]> {
+  const cwd = options.cwd ?? process.cwd();
+  const front = options.prefix ? `${options.prefix}.` : "";
+  const found = new Map<string, ModuleFile>();
+  const add = (file: string, name: string) => {
+    const shown = relative(cwd, file);
+    const path = shown.startsWith("..") || isAbsolute(shown) ? file : shown;
+    found.set(file, { url: pathToFileURL(file).href, path, name: front + name });
+  };
+  for (const pattern of patterns) {
+    const path = resolve(cwd, pattern);
+    const kind = await stat(path).catch(() => undefined);
+    if (kind?.isFile()) add(path, stem(path));
+    else if (kind?.isDirectory()) {
+      const files = await sourcesBelow(path);
+      if (files.length === 0) throw new TaskModuleError(`the folder ${pattern} has no .ts or .js files in it`);
+      for (const file of files) add(file, dotted(relative(path, file)));
+    } else {
+      const files = await glob(pattern, { cwd, absolute: true });
+      if (files.length === 0) {
+        throw new TaskModuleError(`no task module ${pattern}: there is no such file, folder, or match of a glob`);
+      }
+      for (const file of files.sort()) add(resolve(file), stem(file));
+    }
+  }
+  return [...found.values()];
+}
+
+/**
+ * Loads modules and collects their tasks: every exported function, and the functions of a default export that is
+ * an object.
+ *
+ * @throws {TaskModuleError} For a module that throws or has no tasks, and for two tasks of one name.
+ */
+export async function loadTasks(modules: readonly ModuleFile[]): Promise<Map<string, RegisteredTask>> {
+  const tasks = new Map<string, RegisteredTask>();
+  for (const module of modules) {
+    let exports: Record<string, unknown>;
+    try {
+      exports = await import(module.url);
+    } catch (cause) {
+      throw new TaskModuleError(`${module.path} does not load: ${describe(cause)}`, { cause });
+    }
+    const own = tasksOf(exports, module);
+    if (own.length === 0) {
+      throw new TaskModuleError(`${module.path} has no tasks: export a function from it, or leave it out of -A`);
+    }
+    for (const task of own) {
+      const other = tasks.get(task.name);
+      if (other !== undefined) {
+        throw new TaskModuleError(
+          `two tasks are called ${task.name}, one in ${other.module} and one in ${task.module}: ` +
+            `rename one, give it a name with task({ name }, fn), or load one of them with --prefix`,
+        );
+      }
+      tasks.set(task.name, task);
+    }
+  }
+  return tasks;
+}
+
+/** The tasks of one module's exports. */
+export function tasksOf(exports: Record<string, unknown>, module: ModuleFile): RegisteredTask[] {
+  const members = Object.entries(exports);
+  const whole = exports.default;
+  if (typeof whole === "object" && whole !== null) members.push(...Object.entries(whole));
+  const tasks: RegisteredTask[] = [];
+  for (const [key, value] of members) {
+    if (typeof value !== "function" || isClass(value)) continue;
+    const marked = value as MarkedFunction;
+    const options: TaskOptions = marked[TASK_OPTIONS] ?? {};
+    tasks.push({
+      name: options.name ?? `${module.name}.${key}`,
+      module: module.path,
+      run: marked[TASK_FUNCTION] ?? value as TaskFunction,
+      options,
+    });
+  }
+  return tasks;
+}
+
+// An exported class is most often an error or a type that tasks share; `new` is not how a task is run.
+function isClass(value: unknown): boolean {
+  return /^class[\s{]/.test(Function.prototype.toString.call(value));
+}
+
+async function sourcesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && isSource(entry.name))
+    .map((entry) => resolve(entry.parentPath, entry.name))
+    .filter((file) => !relative(folder, file).split(sep).some((part) => part === "node_modules" || part[0] === "."))
+    .sort();
+}
+
+function isSource(name: string): boolean {
+  return SOURCES.has(extname(name)) && !/\.d\.[cm]?ts$/.test(name) && !/[._](test|spec)\.[^.]+$/.test(name);
+}
+
+function stem(file: string): string {
+  return basename(file, extname(file));
+}
+
+function dotted(path: string): string {
+  return path.slice(0, -extname(path).length).split(sep).join(".");
+}
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? cause.stack ?? `${cause.name}: ${cause.message}` : String(cause);
+}

@@ -1,0 +1,93 @@
+/**
+ * What a task module says of its tasks: the options beside the function. Read in the isolate when it loads the
+ * modules (before **run**), and by the client for the defaults of a call (**publish**).
+ */
+import type { TaskContext } from "./task_context.ts";
+
+/** Options of one task, all optional. Celery's name in brackets where it differs by more than its case. */
+export interface TaskOptions {
+  /** The name on the wire. Default: `<module>.<export>`. */
+  readonly name?: string;
+  /** Names of the parameters, in order: keyword arguments fill them, an unknown or missing one fails the task. */
+  readonly params?: readonly string[];
+  /** Hands the task's context to the function as its first argument. Default false. */
+  readonly bind?: boolean;
+  /** Stores no result. Default: the setting `taskIgnoreResult`. */
+  readonly ignoreResult?: boolean;
+  /** Stores errors even where results are ignored. Default: the setting `taskStoreErrorsEvenIfIgnored`. */
+  readonly storeErrorsEvenIfIgnored?: boolean;
+  /** Whether a result of `undefined` is stored (as null). Default true. */
+  readonly storeUndefined?: boolean;
+  /** Seconds a result is kept; 0 keeps it for ever. Default: the setting `resultExpires`. */
+  readonly resultExpires?: number;
+  /** `"json"` or `"msgpack"`, for the arguments when the task is sent. Default: the setting `taskSerializer`. */
+  readonly serializer?: string;
+  /** `"zlib"`, `"gzip"`, `"zstd"` or `"brotli"`, for the arguments when the task is sent. Default: none. */
+  readonly compression?: string;
+  /** The queue it is sent to. Default: by `taskRoutes`, else `taskDefaultQueue`. */
+  readonly queue?: string;
+  /** 0 to 9; 0 is served first on Redis, SQLite and memory. Default: the setting `taskDefaultPriority`. */
+  readonly priority?: number;
+  /** Seconds after which it is no longer started, counted from the call. Default: never. */
+  readonly expires?: number;
+  /** Acknowledges after the run, not before it. Default: the setting `taskAcksLate`, true. */
+  readonly acksLate?: boolean;
+  /** Runs again, instead of failing with `WorkerLostError`, when its isolate dies. Default false. */
+  readonly rejectOnWorkerLost?: boolean;
+  /** Stores STARTED when it starts. Default: the setting `taskTrackStarted`. */
+  readonly trackStarted?: boolean;
+  /** Error classes (or their names) that are expected: logged in one line, without their trace. */
+  readonly throws?: readonly (string | (new (...args: never[]) => Error))[];
+}
+
+/** Where a task's options hang on its function; registered, so that a second copy of the library reads them too. */
+export const TASK_OPTIONS: unique symbol = Symbol.for("celeriac.task.options") as never;
+/** Where the function that a task wraps hangs on the wrapper. */
+export const TASK_FUNCTION: unique symbol = Symbol.for("celeriac.task.function") as never;
+
+/** A function with a task's options on it. */
+export interface MarkedFunction {
+  (...args: never[]): unknown;
+  readonly [TASK_OPTIONS]?: TaskOptions;
+  readonly [TASK_FUNCTION]?: TaskFunction;
+}
+
+/** The user's own function; with `bind` its first argument is the context. */
+export type TaskFunction = (...args: unknown[]) => unknown;
+
+/** A function that a worker runs under a name. */
+export interface RegisteredTask {
+  readonly name: string;
+  /** Path or URL of the module it came from, for messages. */
+  readonly module: string;
+  readonly run: TaskFunction;
+  readonly options: TaskOptions;
+}
+
+/** What can be said of a task outside its isolate: for listings, and for the main thread's own decisions. */
+export interface TaskDescription {
+  readonly name: string;
+  readonly module: string;
+  readonly params: readonly string[] | null;
+  /** The options that were given, without what can't be copied between threads. */
+  readonly options: Omit<TaskOptions, "throws"> & { readonly throws?: readonly string[] };
+}
+
+/** Describes a task for other threads. */
+export function describeTask(task: RegisteredTask): TaskDescription {
+  const { throws, ...options } = task.options;
+  return {
+    name: task.name,
+    module: task.module,
+    params: task.options.params ?? null,
+    options: throws === undefined ? options : { ...options, throws: throws.map(errorName) },
+  };
+}
+
+/** The name of an error class, or the name itself. */
+export function errorName(kind: string | (new (...args: never[]) => Error)): string {
+  return typeof kind === "string" ? kind : kind.name;
+}
+
+/** The bound form of a task's function. */
+export type BoundFunction<Args extends unknown[], Result> = (context: TaskContext, ...args: Args) => Result;

@@ -1,0 +1,166 @@
+/**
+ * Where a worker meets its broker: **receive** and **settle** are one step, `Receiver.exchange`, because the step that
+ * settles finished work can bring the next. Several are under way at once; each takes all that is finished by then.
+ */
+import { type Clock, sleep } from "../clock.ts";
+import type { ResultStore } from "../results/result_store.ts";
+import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
+import type { StateWriter } from "./state_writer.ts";
+
+/** How many deliveries one step settles, and how many it fetches, at the most. */
+const BATCH = 256;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** What an exchange asks of the worker around it. */
+export interface ExchangeOptions {
+  readonly receiver: Receiver;
+  readonly results: ResultStore;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Steps under way at once. */
+  readonly width: number;
+  /** How many deliveries there is room for now. */
+  room(): number;
+  receive(deliveries: Delivery[]): void;
+  /** The queues had nothing ready just now. */
+  empty(): void;
+  /** The broker was lost (with why) or is back (with nothing): said once at each change. */
+  trouble(error: unknown | undefined): void;
+}
+
+export class Exchange {
+  readonly #options: ExchangeOptions;
+  readonly #abort = new AbortController();
+  /** Set by the worker, which writes through {@linkcode Exchange.retry}. */
+  states: StateWriter | undefined;
+  #finished: Settlement[] = [];
+  #underWay = 0;
+  #asked = 0;
+  #fetching = false;
+  #nothingReady = false;
+  #inTrouble = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to fetch. */
+  start(): void {
+    this.#fetching = true;
+    this.pump();
+  }
+
+  /** Fetches no more; what is finished is still settled. */
+  stopFetching(): void {
+    this.#fetching = false;
+  }
+
+  /** Gives up: steps that wait for a broker that is away end undone. */
+  abort(): void {
+    this.#fetching = false;
+    this.#abort.abort(new Error("the worker was ended"));
+  }
+
+  /** Adds what is finished; {@linkcode Exchange.pump} sends it. */
+  settle(settlement: Settlement): void {
+    this.#finished.push(settlement);
+  }
+
+  /** Whether the queues held nothing ready when they were last asked, and have not called since. */
+  get nothingReady(): boolean {
+    return this.#nothingReady;
+  }
+
+  /** Whether something is under way or waits to be. */
+  get busy(): boolean {
+    return this.#underWay > 0 || this.#finished.length > 0;
+  }
+
+  /** Resolves once everything that was finished is settled. */
+  idle(): Promise<void> {
+    if (!this.busy) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** Starts as many steps as there is work for. */
+  pump(): void {
+    while (this.#underWay < this.#options.width) {
+      const room = this.#fetching ? Math.min(BATCH, this.#options.room() - this.#asked) : 0;
+      if (this.#finished.length === 0 && (room <= 0 || this.#nothingReady)) break;
+      const settlements = this.#finished.length <= BATCH ? this.#finished : this.#finished.slice(0, BATCH);
+      this.#finished = this.#finished.length <= BATCH ? [] : this.#finished.slice(BATCH);
+      void this.#step(settlements, Math.max(0, room));
+    }
+    if (!this.busy) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Runs `run` until it succeeds, with growing pauses while the broker is away. @throws The abort's reason. */
+  retry = async <T>(run: () => Promise<T>): Promise<T> => {
+    const { clock, random, trouble } = this.#options;
+    for (let pause = FIRST_PAUSE_MS;; pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
+      this.#abort.signal.throwIfAborted();
+      try {
+        const value = await run();
+        if (this.#inTrouble) {
+          this.#inTrouble = false;
+          trouble(undefined);
+        }
+        return value;
+      } catch (error) {
+        if (!this.#inTrouble && !this.#abort.signal.aborted) {
+          this.#inTrouble = true;
+          trouble(error);
+        }
+        await sleep(clock, pause * (0.5 + random()), this.#abort.signal);
+      }
+    }
+  };
+
+  async #step(settlements: Settlement[], room: number): Promise<void> {
+    this.#underWay++;
+    this.#asked += room;
+    let deliveries: Delivery[] = [];
+    try {
+      deliveries = await this.retry(() => this.#exchange(settlements, this.#fetching ? room : 0));
+    } catch {
+      // Only the abort ends a retry. What was not settled stays with the broker, which restores it.
+    } finally {
+      this.#underWay--;
+      this.#asked -= room;
+    }
+    if (deliveries.length > 0) {
+      this.#nothingReady = false;
+      this.#options.receive(deliveries);
+    } else if (room > 0 && this.#fetching) {
+      this.#awaitArrival();
+    }
+    this.pump();
+  }
+
+  async #exchange(settlements: Settlement[], room: number): Promise<Delivery[]> {
+    const { receiver, results } = this.#options;
+    if (settlements.length > 0) {
+      await this.states?.written();
+      if (!receiver.storesResults) {
+        const stored = settlements.flatMap(({ result }) => result ?? []);
+        if (stored.length > 0) await results.store(stored);
+      }
+    }
+    return await receiver.exchange(settlements, room);
+  }
+
+  #awaitArrival(): void {
+    if (this.#nothingReady) return;
+    this.#nothingReady = true;
+    this.#options.receiver.arrival(this.#abort.signal).then(
+      () => {
+        this.#nothingReady = false;
+        this.pump();
+      },
+      () => {},
+    );
+    this.#options.empty();
+  }
+}

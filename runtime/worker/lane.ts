@@ -1,0 +1,136 @@
+/**
+ * One isolate as the pool sees it: what it holds, how fast it is, how much more it may be given. Part of
+ * **dispatch**.
+ */
+import type { Clock } from "../clock.ts";
+import type { Job } from "../isolate/claim_board.ts";
+import { JobNumbers } from "../isolate/claim_board.ts";
+import type { Isolate } from "../isolate/isolate.ts";
+import type { Delivery } from "../transport/transport.ts";
+
+/** How much work, in ms, is handed to an isolate ahead of time. */
+const AHEAD_MS = 20;
+/** How many jobs at the most, however short they are. */
+const AHEAD_JOBS = 128;
+/** A lane that reports nothing for this long is in a long task. */
+const QUIET_MS = 20;
+
+/** An isolate with the deliveries that are in it. */
+export class Lane {
+  readonly isolate: Isolate;
+  readonly #slots: number;
+  readonly #clock: Clock;
+  readonly #numbers = new JobNumbers();
+  /** In the order they were handed over. */
+  readonly #held = new Map<Job, Delivery>();
+  readonly #handedOver = new Float64Array(JobNumbers.capacity);
+  /** Mean run time of a job in ms, the latest counting most; undefined before the first report. */
+  #mean: number | undefined;
+  #lastProgress = 0;
+  #state: "lively" | "slow" | "blocked" = "lively";
+
+  constructor(isolate: Isolate, slots: number, clock: Clock) {
+    this.isolate = isolate;
+    this.#slots = slots;
+    this.#clock = clock;
+  }
+
+  /** How many deliveries are in it. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /**
+   * How many more it may be given. Before its speed is known, and while it is in a long task, only as many as it
+   * can start at once; none while what it was given is not even started.
+   */
+  get room(): number {
+    return Math.max(0, this.#capacity() - this.#held.size);
+  }
+
+  #capacity(): number {
+    if (this.#state === "blocked") return 0;
+    if (this.#state === "slow" || this.#mean === undefined) return this.#slots;
+    return this.#slots + Math.min(AHEAD_JOBS, this.#slots * Math.floor(AHEAD_MS / this.#mean));
+  }
+
+  /** Hands `deliveries` from `from` up to `to` over to the isolate. */
+  give(deliveries: readonly Delivery[], from: number, to: number): void {
+    const now = this.#clock.monotonic();
+    if (this.#held.size === 0) this.#lastProgress = now;
+    const jobs: (number | string)[] = [];
+    for (let i = from; i < to; i++) {
+      const job = this.#numbers.take();
+      this.#held.set(job, deliveries[i]);
+      this.#handedOver[JobNumbers.slotOf(job)] = now;
+      this.isolate.board.offer(job);
+      jobs.push(job, deliveries[i].text);
+    }
+    this.isolate.run(jobs);
+  }
+
+  /** The delivery of a reported job, which is in the isolate no more. */
+  finish(job: Job): Delivery | undefined {
+    const delivery = this.#held.get(job);
+    if (delivery !== undefined) this.#remove(job);
+    return delivery;
+  }
+
+  /** Counts a report of `jobs` jobs that ran `busy` ms together. */
+  measure(jobs: number, busy: number): void {
+    const mean = Math.max(busy / jobs, 0.001);
+    const weight = Math.min(0.5, jobs / 50);
+    this.#mean = this.#mean === undefined ? mean : this.#mean * (1 - weight) + mean * weight;
+    this.#lastProgress = this.#clock.monotonic();
+    this.#state = "lively";
+  }
+
+  /** Looks whether it is in a long task; true when deliveries wait behind one. */
+  look(): boolean {
+    if (this.#held.size === 0 || this.#clock.monotonic() - this.#lastProgress <= QUIET_MS) return false;
+    this.#state = this.#has("waiting") ? "blocked" : "slow";
+    return this.#state === "blocked";
+  }
+
+  /** Whether it holds a job in that state. */
+  #has(state: "waiting" | "running"): boolean {
+    for (const job of this.#held.keys()) if (this.isolate.board.state(job) === state) return true;
+    return false;
+  }
+
+  /** How many run now. */
+  get running(): number {
+    let running = 0;
+    for (const job of this.#held.keys()) if (this.isolate.board.state(job) === "running") running++;
+    return running;
+  }
+
+  /** Takes back at most `limit` deliveries that have waited `since` ms and not started, the last handed over first. */
+  takeBack(limit: number, since = 0): Delivery[] {
+    const before = this.#clock.monotonic() - since;
+    const taken: Delivery[] = [];
+    for (const [job, delivery] of [...this.#held].reverse()) {
+      if (taken.length >= limit) break;
+      if (this.#handedOver[JobNumbers.slotOf(job)] > before || !this.isolate.board.takeBack(job)) continue;
+      this.#remove(job);
+      taken.push(delivery);
+    }
+    return taken.reverse();
+  }
+
+  /** Empties the lane of an isolate that has ended: what had not started, and what may have run. */
+  abandon(): { unstarted: Delivery[]; started: Delivery[]; unreported: Delivery[] } {
+    const left = { unstarted: [] as Delivery[], started: [] as Delivery[], unreported: [] as Delivery[] };
+    for (const [job, delivery] of this.#held) {
+      const state = this.isolate.board.state(job);
+      (state === "waiting" ? left.unstarted : state === "running" ? left.started : left.unreported).push(delivery);
+    }
+    this.#held.clear();
+    return left;
+  }
+
+  #remove(job: Job): void {
+    this.#held.delete(job);
+    this.#numbers.release(job);
+  }
+}

@@ -1,0 +1,365 @@
+/**
+ * A worker: the way of a task from the broker to its result, in five words. A client has **published** it; here it
+ * is **received** (`exchange.ts`), **dispatched** to an isolate (`pool.ts`), **run** there (`isolate/runner.ts`), and
+ * **settled** (`settle.ts`, then `exchange.ts` again). This file puts these parts together, starts and stops them.
+ */
+import process from "node:process";
+import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Settings } from "../config/settings.ts";
+import { type LogReport, Report, type StateReport } from "../isolate/isolate.ts";
+import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
+import type { TaskDescription } from "../isolate/task_definition.ts";
+import { peekTask } from "../protocol/task_message.ts";
+import { uid } from "../protocol/uid.ts";
+import { openResultStore } from "../results/open.ts";
+import type { ResultStore } from "../results/result_store.ts";
+import { openTransport } from "../transport/open.ts";
+import type { Delivery, Receiver, Transport } from "../transport/transport.ts";
+import { RemoteControl } from "./remote_control.ts";
+import { Exchange } from "./exchange.ts";
+import { NearTimes } from "./near_times.ts";
+import { Pool } from "./pool.ts";
+import { settlementOf, workerLost } from "./settle.ts";
+import { StateWriter } from "./state_writer.ts";
+
+const log = getLogger(["celeriac", "worker"]);
+const taskLog = getLogger(["celeriac", "task"]);
+
+/** For how long a killed worker tries to give its messages back, so that nobody waits for its lease. */
+const KILL_PATIENCE_MS = 500;
+
+/** What a worker is started with. */
+export interface WorkerOptions {
+  readonly settings: Settings;
+  /** Files, folders and globs of task modules. */
+  readonly modules: readonly string[];
+  /** Put in front of the names of tasks, with a dot. */
+  readonly prefix?: string;
+  readonly queues: readonly string[];
+  /** Isolates. */
+  readonly concurrency: number;
+  /** Tasks at once in each isolate. */
+  readonly slots: number;
+  /** Node name, as `celery@host`. */
+  readonly hostname: string;
+  /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
+  readonly drain?: boolean;
+  /** Logs each task's success. Default false. */
+  readonly logSuccess?: boolean;
+  readonly clock?: Clock;
+  /** As `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** How many tasks a worker has seen end, by how they ended. */
+export interface WorkerCounts {
+  succeeded: number;
+  failed: number;
+  /** Kept as dead letters. */
+  dead: number;
+  /** Restored from workers that are gone. */
+  restored: number;
+}
+
+/** Runs tasks of some queues until it is stopped. */
+export class Worker {
+  readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
+  /** Resolves when the worker has ended and closed all that it opened. */
+  readonly done: Promise<void>;
+  readonly #options: WorkerOptions;
+  readonly #clock: Clock;
+  readonly #pool: Pool;
+  readonly #near: NearTimes;
+  readonly #end: () => void;
+  /** Acknowledged before their run (`acksLate: false`): only their results are still to be stored. */
+  readonly #acknowledged = new Set<Delivery>();
+  #tasks = new Map<string, TaskDescription>();
+  #acksEarly = false;
+  #transport!: Transport;
+  #results!: ResultStore;
+  #receiver!: Receiver;
+  #exchange!: Exchange;
+  #states!: StateWriter;
+  #control: AsyncDisposable | undefined;
+  #phase: "new" | "running" | "stopping" | "ended" = "new";
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#end = resolve;
+    this.#near = new NearTimes(this.#clock, (delivery) => this.#pool.dispatch([delivery]));
+    const { settings } = options;
+    const { maxMessageBytes } = settings.brokerTransportOptions;
+    this.#pool = new Pool(
+      {
+        slots: options.slots,
+        hostname: options.hostname,
+        pid: process.pid,
+        logSuccess: options.logSuccess ?? false,
+        defaults: {
+          ignoreResult: settings.taskIgnoreResult,
+          storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
+          storeUndefined: settings.storeUndefined,
+          trackStarted: settings.taskTrackStarted,
+          resultExpires: settings.resultExpires,
+          resultExtended: settings.resultExtended,
+          acceptContent: settings.acceptContent,
+          maxBodyBytes: maxMessageBytes,
+        },
+      },
+      this.#clock,
+      {
+        finished: (delivery, report, id, text, extra) => this.#settle(delivery, report, id, text, extra),
+        reported: () => this.#proceed(),
+        state: (state) => this.#storeState(state),
+        log: writeLine,
+        handBack: (deliveries) => this.#handBack(deliveries),
+        died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
+        restartFailed: (reason, pause) =>
+          log.error(
+            `An isolate can't be started again: ${reason}. Correct the module; the next try is in ${pause} ms.`,
+          ),
+      },
+    );
+  }
+
+  /** The tasks of its modules, once it has started. */
+  get tasks(): readonly TaskDescription[] {
+    return [...this.#tasks.values()];
+  }
+
+  /** How many tasks run now. */
+  get running(): number {
+    return this.#pool.running;
+  }
+
+  /**
+   * Loads the modules, connects, and begins to work.
+   *
+   * @throws {TaskModuleError} For modules that can't be used.
+   * @throws {BadUrlError} For a broker or store URL that can't be used.
+   * @throws {BrokerUnavailableError} When the broker or the result store cannot be reached.
+   */
+  async start(): Promise<void> {
+    const { settings, queues, random = Math.random } = this.#options;
+    try {
+      await this.#load();
+      const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
+      this.#transport = await openTransport(settings.brokerUrl, shared);
+      await this.#transport.connect();
+      this.#results = await openResultStore(settings.resultBackend ?? settings.brokerUrl, { clock: this.#clock });
+      await this.#results.connect();
+      await this.#transport.declare(queues);
+      this.#receiver = await this.#transport.receive({
+        queues,
+        worker: uid(),
+        results: this.#results,
+        events: {
+          lost: (deliveries) =>
+            log.warning(
+              `${deliveries.length} messages were taken over by another worker, because this one did not renew its ` +
+                `lease in time; their tasks run again there.`,
+            ),
+          dead: (queue, reason) => this.#countDead(queue, undefined, reason),
+          restored: (count) => {
+            this.counts.restored += count;
+            log.info(`Restored ${count} messages that a worker which is gone had held.`);
+          },
+          trouble: (message) => log.warning(message),
+        },
+      });
+      this.#exchange = new Exchange({
+        receiver: this.#receiver,
+        results: this.#results,
+        clock: this.#clock,
+        random,
+        width: 2 * this.#options.concurrency,
+        room: () => this.#pool.room,
+        receive: (deliveries) => void this.#receive(deliveries),
+        empty: () => this.#proceed(),
+        trouble: (error) => this.#brokerTrouble(error),
+      });
+      this.#states = this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
+      this.#control = await RemoteControl.open(this.#transport, this.#options.hostname, this.#clock);
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    this.#phase = "running";
+    this.#exchange.start();
+  }
+
+  /** Warm stop: fetches no more, finishes what runs, gives back what did not start, and closes. */
+  stop(): void {
+    if (this.#phase !== "running") return;
+    this.#phase = "stopping";
+    this.#exchange.stopFetching();
+    this.#handBack([...this.#pool.takeBack(), ...this.#near.release()]);
+    this.#proceed();
+  }
+
+  /** Cold stop: ends all isolates at once. What ran in them runs again, here or elsewhere. */
+  async kill(): Promise<void> {
+    if (this.#phase === "ended") return await this.done;
+    this.#phase = "ended";
+    const { started, unstarted } = this.#pool.terminate();
+    this.#exchange?.stopFetching();
+    for (const delivery of started) {
+      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "restore" });
+    }
+    for (const delivery of [...unstarted, ...this.#near.release()]) {
+      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "return" });
+    }
+    this.#exchange?.pump();
+    const patience = this.#clock.after(KILL_PATIENCE_MS, () => this.#exchange?.abort());
+    await this.#exchange?.idle();
+    this.#clock.cancel(patience);
+    await this.#close();
+  }
+
+  /** The same as {@linkcode Worker.stop}, waited for. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#phase === "new") return;
+    this.stop();
+    await this.done;
+  }
+
+  async #load(): Promise<void> {
+    const { modules, prefix, concurrency } = this.#options;
+    const files = await findModules(modules, { prefix });
+    if (files.length === 0) throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
+    const tasks = await this.#pool.start(files, concurrency);
+    this.#tasks = new Map(tasks.map((task) => [task.name, task]));
+    this.#acksEarly = !this.#options.settings.taskAcksLate || tasks.some((task) => task.options.acksLate === false);
+  }
+
+  /** Received: on to the isolates, after an early acknowledgement where the task asks for it. */
+  async #receive(deliveries: Delivery[]): Promise<void> {
+    if (this.#phase !== "running") return this.#handBack(deliveries);
+    if (this.#acksEarly) {
+      const early = deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery));
+      if (early.length > 0) {
+        const acks = early.map((delivery) => ({ delivery, outcome: "ack" as const }));
+        try {
+          await this.#exchange.retry(() => this.#receiver.exchange(acks, 0));
+        } catch {
+          return;
+        }
+        for (const delivery of early) this.#acknowledged.add(delivery);
+      }
+    }
+    this.#pool.dispatch(deliveries);
+  }
+
+  #isAcknowledgedEarly(delivery: Delivery): boolean {
+    const name = peekTask(delivery.text)?.task;
+    if (name === undefined) return false;
+    return (this.#tasks.get(name)?.options.acksLate ?? this.#options.settings.taskAcksLate) === false;
+  }
+
+  /** Run: its outcome goes out with the next exchange. */
+  #settle(delivery: Delivery, report: number, id: string, text: string, extra: number | string): void {
+    if (report === Report.DELAYED && this.#near.keep(delivery, extra as number)) return;
+    const settlement = settlementOf(delivery, report, id, text, extra, this.#options.settings.resultExpires);
+    if (report === Report.SUCCESS) this.counts.succeeded++;
+    else if (report === Report.FAILURE) this.counts.failed++;
+    else if (report === Report.DEAD) this.#countDead(delivery.queue, id, extra as string);
+    if (this.#acknowledged.delete(delivery)) {
+      if (settlement.result !== undefined) this.#states.write(settlement.result);
+    } else {
+      this.#exchange.settle(settlement);
+    }
+  }
+
+  #storeState([id, state, text, ttl]: StateReport): void {
+    this.#states.write({ id, state, text, ttl });
+  }
+
+  #handBack(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) {
+      // What was acknowledged already can't go back to the broker: it waits here for its turn.
+      if (this.#acknowledged.has(delivery)) this.#pool.dispatch([delivery]);
+      else this.#exchange.settle({ delivery, outcome: "return" });
+    }
+    this.#exchange.pump();
+  }
+
+  #isolateDied(reason: string, started: readonly Delivery[], unreported: readonly Delivery[]): void {
+    log.error(`An isolate died and is replaced: ${reason}`);
+    const [only] = started;
+    // Only where exactly one task ran is it known whose fault it was.
+    if (started.length === 1 && !this.#runsAgainWhenLost(only)) {
+      const { resultExpires } = this.#options.settings;
+      const result = workerLost(only, reason, this.#clock.now(), resultExpires);
+      this.counts.failed++;
+      if (this.#acknowledged.delete(only)) result && this.#states.write(result);
+      else this.#exchange.settle({ delivery: only, outcome: "ack", result });
+    } else {
+      this.#restore(started);
+    }
+    this.#restore(unreported);
+    this.#proceed();
+  }
+
+  #restore(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) {
+      if (!this.#acknowledged.delete(delivery)) this.#exchange.settle({ delivery, outcome: "restore" });
+    }
+  }
+
+  #runsAgainWhenLost(delivery: Delivery): boolean {
+    const name = peekTask(delivery.text)?.task;
+    const task = name === undefined ? undefined : this.#tasks.get(name);
+    return task?.options.rejectOnWorkerLost ?? this.#options.settings.taskRejectOnWorkerLost;
+  }
+
+  #countDead(queue: string, id: string | undefined, reason: string): void {
+    this.counts.dead++;
+    log.error(`Message ${id ? `${id} ` : ""}of queue ${queue} is now a dead letter: ${reason}`, { queue, id, reason });
+  }
+
+  #brokerTrouble(error: unknown): void {
+    if (error === undefined) return log.info(`Connected to ${this.#transport.name} again.`);
+    const why = error instanceof Error ? error.message : String(error);
+    log.error(`Lost ${this.#transport.name}, trying again until it is back: ${why}`);
+  }
+
+  #isEmpty(): boolean {
+    return this.#pool.size === 0 && this.#near.size === 0 && this.#acknowledged.size === 0;
+  }
+
+  /** After a change: sends what is finished, fetches what there is room for, ends when a stop is complete. */
+  #proceed(): void {
+    if (this.#exchange === undefined) return;
+    this.#exchange.pump();
+    if (this.#options.drain && this.#exchange.nothingReady && this.#isEmpty()) this.stop();
+    if (this.#phase === "stopping" && this.#isEmpty()) void this.#finish();
+  }
+
+  async #finish(): Promise<void> {
+    await this.#exchange.idle();
+    await this.#states.written();
+    if (this.#phase !== "stopping" || !this.#isEmpty()) return;
+    this.#phase = "ended";
+    this.#pool.terminate();
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#phase = "ended";
+    this.#pool.terminate();
+    this.#exchange?.abort();
+    await this.#control?.[Symbol.asyncDispose]();
+    await this.#receiver?.[Symbol.asyncDispose]();
+    await this.#results?.[Symbol.asyncDispose]();
+    await this.#transport?.[Symbol.asyncDispose]();
+    this.#end();
+  }
+}
+
+function writeLine(line: LogReport): void {
+  taskLog[line.level](line.text, { task: line.task, id: line.id, own: line.own });
+}

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { findModules, loadTasks, TaskModuleError } from "../../runtime/isolate/load_modules.ts";
+
+let folder = "";
+
+const files: Record<string, string> = {
+  "tasks/math.ts": "export const add = (x: number, y: number): number => x + y; export const PI = 3;",
+  "tasks/img/resize.ts": "export function small() { return 1; }",
+  "tasks/img/resize_test.ts": "export function notATask() {}",
+  "tasks/.hidden/secret.ts": "export function secret() {}",
+  "whole.ts": "export default { first() { return 1; }, second: async () => 2, third: 3 };",
+  "classes.ts": "export class Own extends Error {} export function raise() { throw new Own(); }",
+  "twice.ts": "export function add() {}",
+  "other/twice.ts": "export function add() {}",
+  "empty.ts": "export const nothing = 1;",
+  "throws.ts": "throw new RangeError('bad start');\nexport function never() {}",
+  "syntax.ts": "export function (",
+};
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "celeriac-modules-"));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+});
+after(() => rm(folder, { recursive: true }));
+
+async function names(patterns: string[], prefix?: string): Promise<string[]> {
+  return [...(await loadTasks(await findModules(patterns, { cwd: folder, prefix }))).keys()].sort();
+}
+
+function refused(message: RegExp) {
+  return (error: unknown) => error instanceof TaskModuleError && message.test(error.message);
+}
+
+describe("task modules", () => {
+  it("name a file's tasks by its base name", async () => {
+    assert.deepEqual(await names(["tasks/math.ts"]), ["math.add"]);
+    assert.deepEqual(await names([join(folder, "tasks/img/resize.ts")]), ["resize.small"]);
+  });
+
+  it("name a folder's tasks by their paths below it, and leave tests and hidden files out", async () => {
+    assert.deepEqual(await names(["tasks"]), ["img.resize.small", "math.add"]);
+  });
+
+  it("take a glob for each file it matches", async () => {
+    assert.deepEqual(await names(["tasks/**/{math,resize}.ts"]), ["math.add", "resize.small"]);
+  });
+
+  it("load a file once that two patterns name", async () => {
+    assert.deepEqual(await names(["tasks/math.ts", "tasks/math.ts"]), ["math.add"]);
+  });
+
+  it("put a prefix in front", async () => {
+    assert.deepEqual(await names(["tasks"], "shop"), ["shop.img.resize.small", "shop.math.add"]);
+  });
+
+  it("take the functions of a default export", async () => {
+    assert.deepEqual(await names(["whole.ts"]), ["whole.first", "whole.second"]);
+  });
+
+  it("take no class for a task", async () => {
+    assert.deepEqual(await names(["classes.ts"]), ["classes.raise"]);
+  });
+
+  it("call a task by the name in its options", async () => {
+    const mod = new URL("../../mod.ts", import.meta.url).href;
+    await writeFile(
+      join(folder, "named.ts"),
+      `import { task } from "${mod}"; export const x = task({ name: "shop.pay" }, () => 1);`,
+    );
+    assert.deepEqual(await names(["named.ts"], "prefix"), ["shop.pay"]);
+  });
+
+  it("refuse two tasks of one name, and say where both are", async () => {
+    await assert.rejects(names(["twice.ts", "other/twice.ts"]), refused(/two tasks are called twice\.add.*twice\.ts.*other\/twice\.ts/));
+  });
+
+  it("refuse a module without tasks", async () => {
+    await assert.rejects(names(["empty.ts"]), refused(/empty\.ts has no tasks/));
+  });
+
+  it("say why a module does not load", async () => {
+    await assert.rejects(names(["throws.ts"]), refused(/throws\.ts does not load: [^]*bad start/));
+    await assert.rejects(names(["syntax.ts"]), refused(/syntax\.ts does not load/));
+  });
+
+  it("refuse a pattern that names nothing", async () => {
+    await assert.rejects(names(["nowhere.ts"]), refused(/no task module nowhere\.ts/));
+    await mkdir(join(folder, "void"));
+    await assert.rejects(names(["void"]), refused(/folder void has no/));
+  });
+});
