@@ -9,6 +9,11 @@ export type { ApplyOptions, CallOptions } from "./runtime/client/call.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
 export { consume, produce } from "./runtime/client/plain_queue.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
-export { currentTask, TaskContext, type TaskDeliveryInfo, type TaskLog } from "./runtime/isolate/task_context.ts";
+export {
+  currentTask,
+  TaskContext,
+  type TaskDeliveryInfo,
+  type TaskLog,
+} from "./runtime/isolate/task_context.ts";
 export type { TaskOptions } from "./runtime/isolate/task_definition.ts";
 export { uid } from "./runtime/protocol/uid.ts";

@@ -122,11 +122,17 @@ export class App implements AsyncDisposable {
   }
 
   /** Sends a task whose own options are at hand; what the call says wins over them. Its name may come later. */
-  applyTask<Result>(name: string | Promise<string>, task: TaskOptions, options: ApplyOptions): AsyncResult<Result> {
+  applyTask<Result>(
+    name: string | Promise<string>,
+    task: TaskOptions,
+    options: ApplyOptions,
+  ): AsyncResult<Result> {
     const { args = [], kwargs = {}, ...call } = options;
     if (typeof name === "string") return this.#send(name, args, kwargs, call, task);
     const taskId = call.taskId ?? uid();
-    const published = name.then((name) => this.#send(name, args, kwargs, { ...call, taskId }, task).published);
+    const published = name.then((name) =>
+      this.#send(name, args, kwargs, { ...call, taskId }, task).published
+    );
     const lost = (error: unknown) => log.error(`Task [${taskId}] could not be published: ${error}`);
     return new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost });
   }

@@ -1,6 +1,6 @@
 /** The result of a call, wherever it is still to come from: what a caller holds after **publish**. */
 import { TaskError } from "../protocol/errors.ts";
-import { decodeResult, isReady, type ResultMeta } from "../protocol/result_meta.ts";
+import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 
 /** What a result asks of the app that it belongs to. */
 export interface ResultSource {
@@ -9,7 +9,7 @@ export interface ResultSource {
   /** What is stored now. */
   fetch(id: string): Promise<string | null>;
   /** The final state. */
-  wait(id: string, signal?: AbortSignal): Promise<ResultMeta>;
+  wait(id: string, signal?: AbortSignal): Promise<DecodedResult>;
   forget(id: string): Promise<void>;
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
@@ -52,7 +52,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   readonly #source: ResultSource;
   readonly #published: Promise<void>;
   #looked = false;
-  #meta: ResultMeta | undefined;
+  #meta: DecodedResult | undefined;
   #watched = false;
 
   /** Made by {@linkcode App}; `lost` hears of a failed publication that nobody looked at. */
@@ -132,7 +132,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   }
 
   /** All that is stored of the task, or null. */
-  async meta(): Promise<ResultMeta | null> {
+  async meta(): Promise<DecodedResult | null> {
     return await this.#now() ?? null;
   }
 
@@ -147,7 +147,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     const meta = this.#ready ?? await this.#within(options);
     if (meta.status === "SUCCESS") return meta.result as Result;
     if (options.propagate === false) return meta.result as Result;
-    throw meta.result instanceof Error ? meta.result : new TaskError(String(meta.result), { type: meta.status });
+    throw meta.result instanceof Error ? meta.result : new TaskError(meta.status, { args: [meta.result] });
   }
 
   /** Deletes what is stored of the task. */
@@ -164,11 +164,11 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     return this.get().then(fulfilled, rejected);
   }
 
-  get #ready(): ResultMeta | undefined {
+  get #ready(): DecodedResult | undefined {
     return this.#meta !== undefined && isReady(this.#meta.status) ? this.#meta : undefined;
   }
 
-  async #within({ timeout, signal }: GetOptions): Promise<ResultMeta> {
+  async #within({ timeout, signal }: GetOptions): Promise<DecodedResult> {
     if (timeout === undefined) return await this.#final(signal);
     const limit = new AbortController();
     const what = this.taskName === undefined ? this.id : `${this.taskName}[${this.id}]`;
@@ -183,7 +183,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     }
   }
 
-  async #final(signal?: AbortSignal): Promise<ResultMeta> {
+  async #final(signal?: AbortSignal): Promise<DecodedResult> {
     this.#looked = true;
     // A call that could not be published will never have a result.
     const unpublished = new AbortController();
@@ -192,7 +192,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     return this.#meta = await this.#source.wait(this.id, either);
   }
 
-  async #now(): Promise<ResultMeta | undefined> {
+  async #now(): Promise<DecodedResult | undefined> {
     if (this.#ready !== undefined) return this.#ready;
     const text = await this.#source.fetch(this.id);
     return this.#meta = text === null ? undefined : decodeResult(text);

@@ -67,7 +67,11 @@ export function completeCall(
   const expires = options.expires ?? task.expires ?? route?.expires;
   return {
     ...call,
-    eta: eta !== undefined ? timeOf(eta, "eta") : countdown !== undefined ? now + seconds(countdown, "countdown") : undefined,
+    eta: eta !== undefined
+      ? timeOf(eta, "eta")
+      : countdown !== undefined
+      ? now + seconds(countdown, "countdown")
+      : undefined,
     expires: expires === undefined
       ? undefined
       : typeof expires === "number"
@@ -79,7 +83,9 @@ export function completeCall(
     queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
     exchange: options.exchange,
     routingKey: options.routingKey,
-    priority: priority(options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0),
+    priority: priority(
+      options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0,
+    ),
     serializer: options.serializer ?? task.serializer ?? route?.serializer ?? settings.taskSerializer,
     compression: options.compression ?? task.compression ?? route?.compression ?? settings.taskCompression ??
       undefined,

@@ -36,7 +36,10 @@ export function moduleClient<Module>(
       if (caller === undefined) {
         const task = `${module}.${name}`;
         const delay = (...args: unknown[]) => send(task, { args });
-        caller = Object.assign(delay, { delay, applyAsync: (options: ApplyOptions = {}) => send(task, options) });
+        caller = Object.assign(delay, {
+          delay,
+          applyAsync: (options: ApplyOptions = {}) => send(task, options),
+        });
         callers.set(name, caller);
       }
       return caller;

@@ -44,7 +44,9 @@ export class Publisher {
   publish(message: WireMessage, timeout: number): Promise<void> {
     if (this.#waiting.length >= LIMIT) {
       return Promise.reject(
-        new RangeError(`${LIMIT} calls wait to be published already: await some (\`await result.published\`) first`),
+        new RangeError(
+          `${LIMIT} calls wait to be published already: await some (\`await result.published\`) first`,
+        ),
       );
     }
     const { promise, resolve, reject } = withResolvers();

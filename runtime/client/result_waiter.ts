@@ -1,10 +1,10 @@
 /** Who waits for results: one watch of the store serves all of an app's results. The caller's end of **settle**. */
-import { decodeResult, isReady, type ResultMeta } from "../protocol/result_meta.ts";
+import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { ResultStore, ResultWatch } from "../results/result_store.ts";
 
 interface Waiter {
   readonly id: string;
-  readonly resolve: (meta: ResultMeta) => void;
+  readonly resolve: (meta: DecodedResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -19,7 +19,7 @@ export class ResultWaiter {
   }
 
   /** The final state of a task, whenever it comes. @throws The signal's reason. */
-  wait(id: string, signal?: AbortSignal): Promise<ResultMeta> {
+  wait(id: string, signal?: AbortSignal): Promise<DecodedResult> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const stop = () => {
@@ -72,7 +72,14 @@ export class ResultWaiter {
   #heard(id: string, text: string): void {
     const waiters = this.#waiting.get(id);
     if (waiters === undefined) return;
-    const meta = decodeResult(text);
+    let meta: DecodedResult;
+    try {
+      meta = decodeResult(text);
+    } catch (error) {
+      this.#forget(id);
+      for (const waiter of waiters) waiter.reject(error);
+      return;
+    }
     if (!isReady(meta.status)) return;
     this.#forget(id);
     for (const waiter of waiters) waiter.resolve(meta);

@@ -109,7 +109,7 @@ function callHere(task: string, args: unknown[]): TaskRequest {
     deliveries: 0,
     priority: 0,
     headers: {},
-    stamps: null,
+    stamps: {},
     stampedHeaders: null,
     routingKey: "",
     exchange: "",

@@ -29,6 +29,8 @@ export async function exportedName(task: unknown, file: string | undefined): Pro
     if (found !== undefined) return `${basename(path, extname(path))}.${found[0]}`;
   }
   throw new TypeError(
-    `a task${file === undefined ? "" : ` of ${file}`} has no name: export it from its file, or give it one with task({ name }, fn)`,
+    `a task${
+      file === undefined ? "" : ` of ${file}`
+    } has no name: export it from its file, or give it one with task({ name }, fn)`,
   );
 }

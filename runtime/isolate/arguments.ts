@@ -35,7 +35,9 @@ export function bindArguments(
     }
     bound[position] = kwargs[name];
   }
-  const missing = params.slice(0, required(task)).filter((name, i) => i >= args.length && !Object.hasOwn(kwargs, name));
+  const missing = params.slice(0, required(task)).filter((name, i) =>
+    i >= args.length && !Object.hasOwn(kwargs, name)
+  );
   if (missing.length > 0) {
     throw new ArgumentsError(
       `${task.name}() missing ${count(missing.length, "required positional argument")}: ` +

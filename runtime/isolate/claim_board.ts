@@ -48,7 +48,10 @@ export class ClaimBoard {
   /** Isolate: starts `job` at `now` unless it was taken back. */
   claim(job: Job, now: number): boolean {
     const slot = job % SLOTS, generation = Math.floor(job / SLOTS) * 4;
-    if (Atomics.compareExchange(this.#words, slot, generation | WAITING, generation | RUNNING) !== (generation | WAITING)) {
+    if (
+      Atomics.compareExchange(this.#words, slot, generation | WAITING, generation | RUNNING) !==
+        (generation | WAITING)
+    ) {
       return false;
     }
     this.#started[slot] = now - this.#epoch;

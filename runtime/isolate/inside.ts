@@ -45,7 +45,10 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
     if (!board.admitLogLine(LOG_LINES_UNDER_WAY)) return void dropped++;
     const context = runningTask.getStore();
     const line = { level, text, task: context?.name ?? "", id: context?.id ?? "", own };
-    post({ kind: "log", line: dropped > 0 ? { ...line, text: `${text} (${dropped} lines before it dropped)` } : line });
+    post({
+      kind: "log",
+      line: dropped > 0 ? { ...line, text: `${text} (${dropped} lines before it dropped)` } : line,
+    });
     dropped = 0;
   };
   captureConsole((level, text) => log(level, text, true));

@@ -58,12 +58,16 @@ export async function findModules(
     if (kind?.isFile()) add(path, stem(path));
     else if (kind?.isDirectory()) {
       const files = await sourcesBelow(path);
-      if (files.length === 0) throw new TaskModuleError(`the folder ${pattern} has no .ts or .js files in it`);
+      if (files.length === 0) {
+        throw new TaskModuleError(`the folder ${pattern} has no .ts or .js files in it`);
+      }
       for (const file of files) add(file, dotted(relative(path, file)));
     } else {
       const files = await glob(pattern, { cwd, absolute: true });
       if (files.length === 0) {
-        throw new TaskModuleError(`no task module ${pattern}: there is no such file, folder, or match of a glob`);
+        throw new TaskModuleError(
+          `no task module ${pattern}: there is no such file, folder, or match of a glob`,
+        );
       }
       for (const file of files.sort()) add(resolve(file), stem(file));
     }
@@ -88,7 +92,9 @@ export async function loadTasks(modules: readonly ModuleFile[]): Promise<Map<str
     }
     const own = tasksOf(exports, module);
     if (own.length === 0) {
-      throw new TaskModuleError(`${module.path} has no tasks: export a function from it, or leave it out of -A`);
+      throw new TaskModuleError(
+        `${module.path} has no tasks: export a function from it, or leave it out of -A`,
+      );
     }
     for (const task of own) {
       const other = tasks.get(task.name);
@@ -134,7 +140,9 @@ async function sourcesBelow(folder: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile() && isSource(entry.name))
     .map((entry) => resolve(entry.parentPath, entry.name))
-    .filter((file) => !relative(folder, file).split(sep).some((part) => part === "node_modules" || part[0] === "."))
+    .filter((file) =>
+      !relative(folder, file).split(sep).some((part) => part === "node_modules" || part[0] === ".")
+    )
     .sort();
 }
 

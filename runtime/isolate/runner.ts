@@ -2,8 +2,13 @@
  * Runs the jobs of one isolate: claim, decode, check, **run**, encode, report. One function a step, in that order,
  * from {@linkcode Runner} `#start` on.
  */
-import { BadMessageError, decodeTask, type MessageLimits, type TaskRequest } from "../protocol/task_message.ts";
-import { Ignore, NotRegistered, Reject, TaskRevokedError } from "../protocol/errors.ts";
+import {
+  BadMessageError,
+  decodeTask,
+  type MessageLimits,
+  type TaskRequest,
+} from "../protocol/task_message.ts";
+import { NotRegistered, outcomeOf, type Reject, TaskRevokedError } from "../protocol/errors.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { encodeFailure, encodeState, encodeSuccess, type ResultExtra } from "../protocol/result_meta.ts";
 import { ArgumentsError, bindArguments } from "./arguments.ts";
@@ -53,7 +58,8 @@ export class Runner {
       maxBodyBytes: settings.defaults.maxBodyBytes,
       accept: settings.defaults.acceptContent,
     };
-    const say = (level: LogReport["level"]) => (...values: unknown[]) => output.log(level, values.map(String).join(" "));
+    const say = (level: LogReport["level"]) => (...values: unknown[]) =>
+      output.log(level, values.map(String).join(" "));
     this.#host = {
       hostname: settings.hostname,
       log: { debug: say("debug"), info: say("info"), warning: say("warning"), error: say("error") },
@@ -169,7 +175,12 @@ export class Runner {
     if (this.#settings.logSuccess) {
       const seconds = ((performance.now() - started) / 1000).toFixed(4);
       const shown = result.length > 1024 ? `${result.slice(0, 1021)}...` : result;
-      this.#about(request, task, "info", `Task ${task.name}[${request.id}] succeeded in ${seconds}s: ${shown}`);
+      this.#about(
+        request,
+        task,
+        "info",
+        `Task ${task.name}[${request.id}] succeeded in ${seconds}s: ${shown}`,
+      );
     }
     const text = stores ? encodeSuccess(request.id, result, Date.now(), this.#extra(request)) : "";
     this.#report(job, Report.SUCCESS, request.id, text, this.#ttl(task));
@@ -177,13 +188,17 @@ export class Runner {
 
   #fail(job: Job, request: TaskRequest, task: RegisteredTask, error: unknown, started: number): void {
     this.#clock(task.name, started);
-    if (error instanceof Ignore) return this.#report(job, Report.SUCCESS, request.id, "", 0);
-    if (error instanceof Reject) {
-      if (error.requeue) return this.#report(job, Report.REQUEUE, request.id, "", 0);
-      return this.#report(job, Report.DEAD, request.id, "", `rejected by the task: ${error.message}`);
+    const outcome = outcomeOf(error);
+    if (outcome === "ignore") return this.#report(job, Report.SUCCESS, request.id, "", 0);
+    if (outcome === "reject") {
+      const { requeue, message } = error as Reject;
+      if (requeue) return this.#report(job, Report.REQUEUE, request.id, "", 0);
+      return this.#report(job, Report.DEAD, request.id, "", `rejected by the task: ${message}`);
     }
     const expected = task.options.throws?.some((kind) => matches(error, kind)) ?? false;
-    const shown = expected ? String(error) : (error instanceof Error ? error.stack ?? String(error) : String(error));
+    const shown = expected
+      ? String(error)
+      : (error instanceof Error ? error.stack ?? String(error) : String(error));
     this.#about(
       request,
       task,
@@ -192,7 +207,13 @@ export class Runner {
     );
     const stores = !this.#ignoresResult(request, task) ||
       (task.options.storeErrorsEvenIfIgnored ?? this.#settings.defaults.storeErrorsEvenIfIgnored);
-    this.#report(job, Report.FAILURE, request.id, stores ? this.#failure(request, task, error) : "", this.#ttl(task));
+    this.#report(
+      job,
+      Report.FAILURE,
+      request.id,
+      stores ? this.#failure(request, task, error) : "",
+      this.#ttl(task),
+    );
   }
 
   #expire(job: Job, request: TaskRequest, task: RegisteredTask, now: number): void {
@@ -203,11 +224,23 @@ export class Runner {
       state: "REVOKED",
       ...this.#extra(request),
     });
-    this.#report(job, Report.EXPIRED, request.id, this.#ignoresResult(request, task) ? "" : text, this.#ttl(task));
+    this.#report(
+      job,
+      Report.EXPIRED,
+      request.id,
+      this.#ignoresResult(request, task) ? "" : text,
+      this.#ttl(task),
+    );
   }
 
   /** The message can't be run and is kept as a dead letter; its caller is told by a failure. */
-  #refuse(job: Job, request: TaskRequest, task: RegisteredTask | undefined, error: Error, reason: string): void {
+  #refuse(
+    job: Job,
+    request: TaskRequest,
+    task: RegisteredTask | undefined,
+    error: Error,
+    reason: string,
+  ): void {
     const text = request.ignoreResult ? "" : this.#failure(request, task, error);
     this.#report(job, Report.DEAD, request.id, text, reason);
   }
@@ -275,11 +308,14 @@ export class Runner {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as PromiseLike<unknown>).then === "function";
+  return typeof value === "object" && value !== null &&
+    typeof (value as PromiseLike<unknown>).then === "function";
 }
 
 function matches(error: unknown, kind: string | (new (...args: never[]) => Error)): boolean {
-  return typeof kind === "string" ? error instanceof Error && errorName(kind) === error.name : error instanceof kind;
+  return typeof kind === "string"
+    ? error instanceof Error && errorName(kind) === error.name
+    : error instanceof kind;
 }
 
 /** `tasks.math` of `tasks.math.add`: where Python callers look for the error's class. */

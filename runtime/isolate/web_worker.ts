@@ -45,7 +45,9 @@ export class WebWorkerIsolate implements Isolate {
             this.board.logLineWritten();
             return this.#listener.log(message.line);
           case "died":
-            reject(new TaskModuleError(`the task modules ended their isolate while loading: ${message.reason}`));
+            reject(
+              new TaskModuleError(`the task modules ended their isolate while loading: ${message.reason}`),
+            );
             return this.#end(message.reason);
         }
       };

@@ -93,7 +93,7 @@ export class Exchange {
       this.#finished = this.#finished.length <= BATCH ? [] : this.#finished.slice(BATCH);
       void this.#step(settlements, Math.max(0, room));
     }
-    if (!this.busy) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (!this.busy) { for (const resolve of this.#whenIdle.splice(0)) resolve(); }
   }
 
   /** Runs `run` until it succeeds, with growing pauses while the broker is away. @throws The abort's reason. */

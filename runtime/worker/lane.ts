@@ -123,7 +123,9 @@ export class Lane {
     const left = { unstarted: [] as Delivery[], started: [] as Delivery[], unreported: [] as Delivery[] };
     for (const [job, delivery] of this.#held) {
       const state = this.isolate.board.state(job);
-      (state === "waiting" ? left.unstarted : state === "running" ? left.started : left.unreported).push(delivery);
+      (state === "waiting" ? left.unstarted : state === "running" ? left.started : left.unreported).push(
+        delivery,
+      );
     }
     this.#held.clear();
     return left;

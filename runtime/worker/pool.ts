@@ -140,7 +140,11 @@ export class Pool {
       log: (line) => this.#listener.log(line),
       died: (reason) => this.#died(lane, reason),
     };
-    const isolate = new WebWorkerIsolate({ ...this.#settings, modules: this.#modules }, listener, this.#clock);
+    const isolate = new WebWorkerIsolate(
+      { ...this.#settings, modules: this.#modules },
+      listener,
+      this.#clock,
+    );
     const lane = new Lane(isolate, this.#settings.slots, this.#clock);
     try {
       const tasks = await isolate.start();
@@ -175,7 +179,9 @@ export class Pool {
   #feed(idle: Lane): void {
     let fullest: Lane | undefined;
     for (const lane of this.#lanes) {
-      if (lane !== idle && lane.size > 1 && (fullest === undefined || lane.size > fullest.size)) fullest = lane;
+      if (lane !== idle && lane.size > 1 && (fullest === undefined || lane.size > fullest.size)) {
+        fullest = lane;
+      }
     }
     // What was handed over just now is about to start where it is.
     const moved = fullest?.takeBack(Math.min(idle.room, Math.floor(fullest.size / 2)), 1) ?? [];
@@ -208,7 +214,9 @@ export class Pool {
     const now = this.#clock.monotonic();
     this.#deaths = this.#deaths.filter((at) => now - at < DEATHS_KEPT_MS);
     // The first few are replaced at once; an isolate that dies again and again must not keep the worker busy.
-    const pause = this.#deaths.length < 3 ? 0 : Math.min(LONGEST_PAUSE_MS, 100 * 2 ** (this.#deaths.length - 3));
+    const pause = this.#deaths.length < 3
+      ? 0
+      : Math.min(LONGEST_PAUSE_MS, 100 * 2 ** (this.#deaths.length - 3));
     this.#deaths.push(now);
     this.#clock.after(pause, () => {
       if (this.#closed) return;

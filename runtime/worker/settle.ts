@@ -39,11 +39,15 @@ export function settlementOf(
 }
 
 /** The failure of a task whose isolate died under it. */
-export function workerLost(delivery: Delivery, reason: string, now: number, ttl: number): StoredResult | undefined {
+export function workerLost(
+  delivery: Delivery,
+  reason: string,
+  now: number,
+  ttl: number,
+): StoredResult | undefined {
   const task = peekTask(delivery.text);
   if (task === undefined) return undefined;
   const error = new WorkerLostError(`the isolate that ran ${task.task} died: ${reason}`);
   const text = encodeFailure(task.id, error, now, { taskModule: "billiard.exceptions" });
   return { id: task.id, state: "FAILURE", text, ttl };
 }
-

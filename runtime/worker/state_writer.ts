@@ -23,7 +23,9 @@ export class StateWriter {
 
   /** Writes a state soon. */
   write(state: StoredResult): void {
-    if (this.#waiting.length >= LIMIT) this.#waiting = this.#waiting.filter((state) => FINAL.has(state.state));
+    if (this.#waiting.length >= LIMIT) {
+      this.#waiting = this.#waiting.filter((state) => FINAL.has(state.state));
+    }
     this.#waiting.push(state);
     this.#writing ??= this.#write();
   }

@@ -150,7 +150,9 @@ export class Worker {
       const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
       this.#transport = await openTransport(settings.brokerUrl, shared);
       await this.#transport.connect();
-      this.#results = await openResultStore(settings.resultBackend ?? settings.brokerUrl, { clock: this.#clock });
+      this.#results = await openResultStore(settings.resultBackend ?? settings.brokerUrl, {
+        clock: this.#clock,
+      });
       await this.#results.connect();
       await this.#transport.declare(queues);
       this.#receiver = await this.#transport.receive({
@@ -230,10 +232,13 @@ export class Worker {
   async #load(): Promise<void> {
     const { modules, prefix, concurrency } = this.#options;
     const files = await findModules(modules, { prefix });
-    if (files.length === 0) throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
+    if (files.length === 0) {
+      throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
+    }
     const tasks = await this.#pool.start(files, concurrency);
     this.#tasks = new Map(tasks.map((task) => [task.name, task]));
-    this.#acksEarly = !this.#options.settings.taskAcksLate || tasks.some((task) => task.options.acksLate === false);
+    this.#acksEarly = !this.#options.settings.taskAcksLate ||
+      tasks.some((task) => task.options.acksLate === false);
   }
 
   /** Received: on to the isolates, after an early acknowledgement where the task asks for it. */
@@ -318,7 +323,11 @@ export class Worker {
 
   #countDead(queue: string, id: string | undefined, reason: string): void {
     this.counts.dead++;
-    log.error(`Message ${id ? `${id} ` : ""}of queue ${queue} is now a dead letter: ${reason}`, { queue, id, reason });
+    log.error(`Message ${id ? `${id} ` : ""}of queue ${queue} is now a dead letter: ${reason}`, {
+      queue,
+      id,
+      reason,
+    });
   }
 
   #brokerTrouble(error: unknown): void {

@@ -78,7 +78,10 @@ describe("task modules", () => {
   });
 
   it("refuse two tasks of one name, and say where both are", async () => {
-    await assert.rejects(names(["twice.ts", "other/twice.ts"]), refused(/two tasks are called twice\.add.*twice\.ts.*other\/twice\.ts/));
+    await assert.rejects(
+      names(["twice.ts", "other/twice.ts"]),
+      refused(/two tasks are called twice\.add.*twice\.ts.*other\/twice\.ts/),
+    );
   });
 
   it("refuse a module without tasks", async () => {

@@ -55,7 +55,11 @@ export async function startWorker(
 /** Runs a command of the command line to its end. */
 export async function run(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>>; readonly input?: string } = {},
+  options: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly input?: string;
+  } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const [program, rest] = commandLine(...args);
   const child = spawn(program, rest, {
