@@ -1,0 +1,51 @@
+/**
+ * From a broker's URL to its transport, before the first step of a task's way. Each kind of broker is imported when a
+ * URL first names it, so that those that are not used cost nothing.
+ */
+import { systemClock } from "../clock.ts";
+import type { Transport, TransportOptions } from "./transport.ts";
+import { BadUrlError, maskUrl, schemeOf } from "./url.ts";
+
+/** What a transport is opened with when nothing else is asked for. */
+export const TRANSPORT_DEFAULTS: TransportOptions = {
+  clock: systemClock,
+  random: Math.random,
+  lease: 15,
+  visibilityTimeout: 3600,
+  maxDeliveries: 5,
+  maxMessageBytes: 16 * 1024 * 1024,
+};
+
+/**
+ * The transport for a URL, not connected yet. Options that are not given (or undefined) have their defaults.
+ * @throws {BadUrlError} For a scheme that no transport has, or a URL that its transport can't read.
+ */
+export async function openTransport(
+  url: string,
+  options: Partial<TransportOptions> = {},
+): Promise<Transport> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const complete: TransportOptions = { ...TRANSPORT_DEFAULTS, ...Object.fromEntries(given) };
+  const scheme = schemeOf(url);
+  switch (scheme) {
+    case "memory":
+      return (await import("./memory.ts")).openMemoryTransport(url, complete);
+    case "sqlite":
+      return (await import("./sqlite.ts")).openSqliteTransport(url, complete);
+    case "redis":
+    case "rediss":
+    case "redis+socket":
+      return (await import("./redis.ts")).openRedisTransport(url, complete);
+    case "amqp":
+    case "amqps":
+    case "pyamqp":
+      throw new BadUrlError(
+        `${maskUrl(url)}: AMQP brokers are not supported yet: use redis:// or sqlite:PATH`,
+      );
+    default:
+      throw new BadUrlError(
+        `${maskUrl(url)}: there is no broker "${scheme}": ` +
+          `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH or memory:`,
+      );
+  }
+}
