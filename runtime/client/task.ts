@@ -12,7 +12,7 @@ import { uid } from "../protocol/uid.ts";
 import { App } from "./app.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { ApplyOptions } from "./call.ts";
-import { callingFile, exportedName } from "./task_name.ts";
+import { callingPlace, declaredName, exportedName } from "./task_name.ts";
 
 /** A function that is a task, too. */
 export interface Task<Args extends unknown[], Result> {
@@ -57,10 +57,11 @@ export function task(...given: unknown[]): Task<unknown[], unknown> {
   }
   const run = fn as TaskFunction;
   const direct = (...args: unknown[]) => options.bind ? runHere(options, run, args) : run(...args);
-  const file = callingFile(import.meta.url);
+  const place = callingPlace(import.meta.url);
   let name: string | Promise<string> | undefined = options.name;
   const send = (apply: ApplyOptions) => {
-    name ??= exportedName(marked, file).then((found) => name = found);
+    name ??= place && declaredName(place);
+    name ??= exportedName(marked, place?.file).then((found) => name = found);
     return defaultApp().applyTask(name, options, apply);
   };
   const marked: Task<unknown[], unknown> = Object.assign(direct, {
