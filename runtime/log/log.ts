@@ -28,6 +28,8 @@ export interface LogOptions {
 
 /** Logging that was set up. */
 export interface Log {
+  /** Writes text as it is, between the lines. */
+  write(text: string): void;
   /** Resolves when all lines logged so far are out. */
   flush(): Promise<void>;
 }
@@ -46,7 +48,7 @@ export function setUpLog({ level, format, color, write, clock }: LogOptions): Lo
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["out"] },
     ],
   });
-  return { flush: () => writer.flush() };
+  return { write: (text) => writer.push(text), flush: () => writer.flush() };
 }
 
 function droppedRecord(count: number, timestamp: number): LogRecord {

@@ -1,0 +1,68 @@
+/** What the exit code of a command says, and which error leads to which. The only table of them. */
+
+/** The exit codes of all commands. */
+export const ExitCode = {
+  OK: 0,
+  FAILED: 1,
+  USAGE: 2,
+  UNAVAILABLE: 69,
+  INTERNAL: 70,
+  NOT_YET: 75,
+  REFUSED: 77,
+} as const;
+
+/** What `--help` and the documentation say of them. */
+export const exitCodeTable: readonly (readonly [code: number, meaning: string])[] = [
+  [ExitCode.OK, "all went well"],
+  [ExitCode.FAILED, "the task failed; no worker answered (status); nothing was dropped (purge)"],
+  [ExitCode.USAGE, "a wrong flag, argument, setting or URL, or task modules that can't be used"],
+  [ExitCode.UNAVAILABLE, "the broker or result store can't be reached: try again later"],
+  [ExitCode.INTERNAL, "a fault in celeriac itself"],
+  [ExitCode.NOT_YET, "there is no result yet, or it did not come within --timeout"],
+  [ExitCode.REFUSED, "the broker or result store refused for good (a wrong password)"],
+  [130, "a worker ended at once: second SIGINT (143: SIGTERM, 131: SIGQUIT)"],
+];
+
+/** Ends a command with a code and one line on standard error. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** By the names of errors, so that a command which needs no broker loads none of the code that throws them. */
+const codes: Readonly<Record<string, number>> = {
+  TaskError: ExitCode.FAILED,
+  TaskModuleError: ExitCode.USAGE,
+  SettingsError: ExitCode.USAGE,
+  BadUrlError: ExitCode.USAGE,
+  UnserializableError: ExitCode.USAGE,
+  RangeError: ExitCode.USAGE,
+  BrokerUnavailableError: ExitCode.UNAVAILABLE,
+  TimeoutError: ExitCode.NOT_YET,
+};
+
+/** The exit code for an error that ended a command. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommandError) return error.code;
+  if (!(error instanceof Error)) return ExitCode.INTERNAL;
+  if ((error as { permanent?: unknown }).permanent === true) return ExitCode.REFUSED;
+  return Object.hasOwn(codes, error.name) ? codes[error.name] : ExitCode.INTERNAL;
+}
+
+/** What standard error shows of it: one line where the user can act on it, the whole trace where only we can. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return `error: ${error}`;
+  if (error.name === "TaskError") return taskErrorText(error);
+  return exitCodeOf(error) === ExitCode.INTERNAL
+    ? `error: ${error.stack ?? error}`
+    : `error: ${error.message}`;
+}
+
+function taskErrorText(error: Error & { type?: string; traceback?: string | null }): string {
+  return error.traceback?.trimEnd() || `${error.type ?? error.name}: ${error.message}`;
+}

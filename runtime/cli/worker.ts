@@ -1,0 +1,142 @@
+/** `celeriac worker`: runs the tasks of some queues until it is told to stop. */
+import { availableParallelism, hostname } from "node:os";
+import { Command } from "commander";
+import { getLogger } from "@logtape/logtape";
+import { onSignal } from "../platform.ts";
+import { maskUrl } from "../transport/url.ts";
+import type { Worker } from "../worker/worker.ts";
+import { banner, type BannerFacts } from "./banner.ts";
+import { withExamples } from "./examples.ts";
+import { CommandError } from "./exit_codes.ts";
+import { collect, count, list } from "./flags.ts";
+import { nodeName } from "./node_name.ts";
+import { chosenQueues, open, type Opening } from "./opening.ts";
+
+interface Flags {
+  readonly queues?: readonly string[];
+  readonly excludeQueues?: readonly string[];
+  readonly concurrency?: number;
+  readonly slots?: number;
+  readonly hostname: string;
+  readonly include?: readonly string[];
+  readonly prefix?: string;
+  readonly drain?: true;
+}
+
+const log = getLogger(["celeriac", "worker"]);
+
+/** Celery's: INT and TERM finish what runs, QUIT does not. The numbers make the exit codes. */
+const signals = { SIGINT: 2, SIGTERM: 15, SIGQUIT: 3 } as const;
+
+/** A program in between (npm, make) passes on a signal that the terminal has sent to all: that is no second one. */
+const SAME_SIGNAL_MS = 100;
+
+/** Makes the command. */
+export function workerCommand(): Command {
+  const command = new Command("worker")
+    .summary("run the tasks of some queues")
+    .description(
+      "Runs the tasks of some queues until it is told to stop. SIGTERM and SIGINT (Ctrl+C) let it finish what runs " +
+        "and hand back what did not start; a second one ends it at once, and what ran is run again.",
+    )
+    .argument("[modules...]", "more task modules, beside those of -A")
+    .option("-Q, --queues <names>", "queues to serve (default: taskQueues, taskDefaultQueue)", list)
+    .option("-X, --exclude-queues <names>", "not these", list)
+    .option("-c, --concurrency <number>", "isolates (default: workerConcurrency, the number of cores)", count)
+    .option("--slots <number>", "tasks at once in each isolate (default: workerSlots, 1)", count)
+    .option("-n, --hostname <name>", "node name; %h host, %n its first part, %d its domain", "celery@%h")
+    .option("-I, --include <module>", "one more task module; may be repeated", collect)
+    .option("--prefix <name>", "put in front of every task's name, with a dot")
+    .option("--drain", "end when the queues hold nothing ready and all that was taken is settled")
+    .action(run);
+  return withExamples(command, [
+    ["celeriac worker -A tasks/math.ts", "one module, on the default broker"],
+    [
+      "celeriac worker -A tasks -b redis://localhost -c 4 -Q mail,images",
+      "a folder, four isolates, two queues",
+    ],
+    ["celeriac worker -A tasks --slots 100", "many tasks that mostly wait"],
+    ["celeriac worker -A tasks --drain", "end when all is done"],
+  ]);
+}
+
+async function run(modules: string[], _flags: unknown, command: Command): Promise<void> {
+  const opening = await open<Flags>(command, { loglevel: "info" });
+  const { flags, settings, loglevel } = opening;
+  const facts = {
+    hostname: nodeName(flags.hostname, hostname()),
+    settings,
+    queues: chosenQueues(settings, flags.queues, flags.excludeQueues),
+    concurrency: flags.concurrency ?? settings.workerConcurrency ?? availableParallelism(),
+    slots: flags.slots ?? settings.workerSlots,
+  };
+  const { Worker } = await import("../worker/worker.ts");
+  const worker = new Worker({
+    ...facts,
+    modules: [...flags.app, ...modules, ...(flags.include ?? []), ...settings.include],
+    prefix: flags.prefix,
+    drain: flags.drain,
+    logSuccess: loglevel === "info" || loglevel === "debug",
+  });
+  const ended = Promise.withResolvers<never>();
+  const release = stopOnSignals(worker, ended.reject);
+  try {
+    await Promise.race([worker.start(), ended.promise]);
+    introduce(opening, { ...facts, tasks: worker.tasks, defaultBroker: isDefaultBroker(opening) });
+    await Promise.race([worker.done, ended.promise]);
+  } finally {
+    release();
+  }
+  const { succeeded, failed, dead } = worker.counts;
+  log.info(`${facts.hostname} has stopped: ${succeeded} succeeded, ${failed} failed, ${dead} dead letters.`);
+}
+
+/** The first SIGINT or SIGTERM stops the worker in its own time, the next one, or SIGQUIT, at once. */
+function stopOnSignals(worker: Worker, end: (error: CommandError) => void): () => void {
+  let first: number | undefined;
+  const killed = async (name: keyof typeof signals) => {
+    log.warning(`${name}: ending at once. What ran is run again.`);
+    await worker.kill();
+    end(new CommandError(`ended by ${name}`, 128 + signals[name]));
+  };
+  const heard = (name: keyof typeof signals) => {
+    const now = performance.now();
+    if (name === "SIGQUIT") return void killed(name);
+    if (first !== undefined) {
+      if (now - first > SAME_SIGNAL_MS) void killed(name);
+      return;
+    }
+    first = now;
+    const { running } = worker;
+    log.info(
+      `${name}: stopping, ${running} ${
+        running === 1 ? "task runs" : "tasks run"
+      } still; again to end at once.`,
+    );
+    worker.stop();
+  };
+  const releases = (Object.keys(signals) as (keyof typeof signals)[]).map((name) =>
+    onSignal(name, () => heard(name))
+  );
+  return () => {
+    for (const release of releases) release();
+  };
+}
+
+function introduce({ flags, log: output, logFormat }: Opening<Flags>, facts: BannerFacts): void {
+  const { hostname, settings, queues, concurrency, slots, tasks } = facts;
+  if (logFormat === "text" && !flags.quiet) output.write(banner(facts));
+  log.info(`${hostname} ready.`, {
+    node: hostname,
+    broker: maskUrl(settings.brokerUrl),
+    backend: settings.resultBackend === null ? null : maskUrl(settings.resultBackend),
+    queues,
+    isolates: concurrency,
+    slots,
+    tasks: tasks.map(({ name }) => name),
+  });
+}
+
+function isDefaultBroker({ layers }: Opening<Flags>): boolean {
+  return layers.every(({ settings }) => settings.brokerUrl === undefined);
+}
