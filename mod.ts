@@ -7,7 +7,6 @@ export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallOptions } from "./runtime/client/call.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
-export { consume, produce } from "./runtime/client/plain_queue.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
 export {
   currentTask,

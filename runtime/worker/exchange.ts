@@ -2,13 +2,15 @@
  * Where a worker meets its broker: **receive** and **settle** are one step, `Receiver.exchange`, because the step that
  * settles finished work can bring the next. Several are under way at once; each takes all that is finished by then.
  */
-import { type Clock, sleep } from "../clock.ts";
+import { type Clock, sleep, type TimerHandle } from "../clock.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
 import type { StateWriter } from "./state_writer.ts";
 
 /** How many deliveries one step settles, and how many it fetches, at the most. */
 const BATCH = 256;
+/** While all isolates have enough to do, what is finished waits this long for more to go with it. */
+const GATHER_MS = 1;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -22,6 +24,8 @@ export interface ExchangeOptions {
   readonly width: number;
   /** How many deliveries there is room for now. */
   room(): number;
+  /** Whether some of it should be filled now; otherwise a step may wait a moment to carry more. */
+  hungry(): boolean;
   receive(deliveries: Delivery[]): void;
   /** The queues had nothing ready just now. */
   empty(): void;
@@ -40,6 +44,7 @@ export class Exchange {
   #fetching = false;
   #nothingReady = false;
   #inTrouble = false;
+  #gathering: TimerHandle | undefined;
   #whenIdle: (() => void)[] = [];
 
   constructor(options: ExchangeOptions) {
@@ -84,8 +89,17 @@ export class Exchange {
     return new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** Starts as many steps as there is work for. */
+  /** Starts as many steps as there is work for, or lets it gather for a moment. */
   pump(): void {
+    if (!this.#fetching || this.#options.hungry()) this.#start();
+    else if (this.#finished.length > 0) {
+      this.#gathering ??= this.#options.clock.after(GATHER_MS, () => this.#start());
+    }
+  }
+
+  #start(): void {
+    if (this.#gathering !== undefined) this.#options.clock.cancel(this.#gathering);
+    this.#gathering = undefined;
     while (this.#underWay < this.#options.width) {
       const room = this.#fetching ? Math.min(BATCH, this.#options.room() - this.#asked) : 0;
       if (this.#finished.length === 0 && (room <= 0 || this.#nothingReady)) break;

@@ -48,6 +48,11 @@ export class Lane {
     return Math.max(0, this.#capacity() - this.#held.size);
   }
 
+  /** Whether it has done half of what it may be given: time for more, in one go. */
+  get hungry(): boolean {
+    return this.#held.size * 2 <= this.#capacity();
+  }
+
   #capacity(): number {
     if (this.#state === "blocked") return 0;
     if (this.#state === "slow" || this.#mean === undefined) return this.#slots;

@@ -72,6 +72,11 @@ export class Pool {
     return Math.max(0, room);
   }
 
+  /** Whether an isolate will soon have nothing to do. */
+  get hungry(): boolean {
+    return this.#lanes.some((lane) => lane.hungry);
+  }
+
   /** How many deliveries are in it. */
   get size(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.size, this.#homeless.length);

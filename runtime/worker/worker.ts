@@ -180,6 +180,7 @@ export class Worker {
         random,
         width: 2 * this.#options.concurrency,
         room: () => this.#pool.room,
+        hungry: () => this.#pool.hungry,
         receive: (deliveries) => void this.#receive(deliveries),
         empty: () => this.#proceed(),
         trouble: (error) => this.#brokerTrouble(error),
