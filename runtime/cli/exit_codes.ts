@@ -1,5 +1,7 @@
 /** What the exit code of a command says, and which error leads to which. The only table of them. */
 
+import { TaskError } from "../protocol/errors.ts";
+
 /** The exit codes of all commands. */
 export const ExitCode = {
   OK: 0,
@@ -36,7 +38,6 @@ export class CommandError extends Error {
 
 /** By the names of errors, so that a command which needs no broker loads none of the code that throws them. */
 const codes: Readonly<Record<string, number>> = {
-  TaskError: ExitCode.FAILED,
   TaskModuleError: ExitCode.USAGE,
   SettingsError: ExitCode.USAGE,
   BadUrlError: ExitCode.USAGE,
@@ -49,6 +50,8 @@ const codes: Readonly<Record<string, number>> = {
 /** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.code;
+  // Before the names: a task's error has the name of its own class, which may be any.
+  if (error instanceof TaskError) return ExitCode.FAILED;
   if (!(error instanceof Error)) return ExitCode.INTERNAL;
   if ((error as { permanent?: unknown }).permanent === true) return ExitCode.REFUSED;
   return Object.hasOwn(codes, error.name) ? codes[error.name] : ExitCode.INTERNAL;
@@ -56,13 +59,9 @@ export function exitCodeOf(error: unknown): number {
 
 /** What standard error shows of it: one line where the user can act on it, the whole trace where only we can. */
 export function errorText(error: unknown): string {
+  if (error instanceof TaskError) return error.traceback?.trimEnd() || `${error.type}: ${error.message}`;
   if (!(error instanceof Error)) return `error: ${error}`;
-  if (error.name === "TaskError") return taskErrorText(error);
   return exitCodeOf(error) === ExitCode.INTERNAL
     ? `error: ${error.stack ?? error}`
     : `error: ${error.message}`;
-}
-
-function taskErrorText(error: Error & { type?: string; traceback?: string | null }): string {
-  return error.traceback?.trimEnd() || `${error.type ?? error.name}: ${error.message}`;
 }

@@ -36,13 +36,12 @@ export function textFormat(color: boolean): (record: LogRecord) => string {
 }
 
 /**
- * Whose line it is: `math.add[099a8057]: ` before what the task says itself, without the colon before what is said of
- * it. The last digits of the id, because ids that grow with time begin alike for a minute.
+ * `math.add[099a8057]: ` before what a task says itself. The last digits of the id, because ids that grow with time
+ * begin alike for a minute.
  */
-function taskOf({ category, properties }: LogRecord, paint: (code: string, text: string) => string): string {
-  if (category[1] !== "task" || typeof properties.task !== "string" || properties.task === "") return "";
-  const name = paint("35", `${printable(properties.task)}[${printable(String(properties.id)).slice(-8)}]`);
-  return properties.own === true ? `${name}: ` : `${name} `;
+function taskOf({ properties }: LogRecord, paint: (code: string, text: string) => string): string {
+  if (properties.own !== true || typeof properties.task !== "string" || properties.task === "") return "";
+  return paint("35", `${printable(properties.task)}[${printable(String(properties.id)).slice(-8)}]`) + ": ";
 }
 
 function traceOf({ properties }: LogRecord): string {

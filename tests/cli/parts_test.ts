@@ -16,6 +16,7 @@ import { chosenQueues } from "../../runtime/cli/opening.ts";
 import { makeProgram } from "../../runtime/cli/program.ts";
 import { table } from "../../runtime/cli/table.ts";
 import { resolveSettings } from "../../runtime/config/resolve.ts";
+import { TaskError } from "../../runtime/protocol/errors.ts";
 import { BadUrlError } from "../../runtime/transport/url.ts";
 import { BrokerUnavailableError } from "../../runtime/transport/transport.ts";
 
@@ -29,6 +30,7 @@ describe("exit codes", () => {
     assert.equal(exitCodeOf(new BrokerUnavailableError("x", { permanent: true })), ExitCode.REFUSED);
     assert.equal(exitCodeOf(new TypeError("x")), ExitCode.INTERNAL);
     assert.equal(exitCodeOf("x"), ExitCode.INTERNAL);
+    assert.equal(exitCodeOf(new TaskError("x", { type: "BadUrlError" })), ExitCode.FAILED);
     assert.equal(exitCodeOf(Object.assign(new Error("x"), { name: "constructor" })), ExitCode.INTERNAL);
   });
 
@@ -40,10 +42,10 @@ describe("exit codes", () => {
   it("come with one line, unless the fault is ours", () => {
     assert.equal(errorText(new BadUrlError("bad")), "error: bad");
     assert.match(errorText(new TypeError("x is undefined")), /^error: TypeError: x is undefined\n +at /);
-    const failure = Object.assign(new Error("no"), { name: "TaskError", type: "KeyError", traceback: null });
-    assert.equal(errorText(failure), "KeyError: no");
+    assert.equal(errorText(new TaskError("no", { type: "KeyError" })), "KeyError: no");
+    const traceback = "Traceback ...\nKeyError: no\n";
     assert.equal(
-      errorText(Object.assign(failure, { traceback: "Traceback ...\nKeyError: no\n" })),
+      errorText(new TaskError("no", { type: "KeyError", traceback })),
       "Traceback ...\nKeyError: no",
     );
   });

@@ -86,13 +86,10 @@ describe("log lines for people", () => {
     );
     const about = {
       category: ["celeriac", "task"],
-      rawMessage: "succeeded",
+      rawMessage: "Task done",
       properties: { ...properties, own: false },
     };
-    assert.equal(
-      format(record(["succeeded"], about)),
-      "2026-11-21 12:00:00.007 INFO     math.add[099a8057] succeeded\n",
-    );
+    assert.equal(format(record(["Task done"], about)), "2026-11-21 12:00:00.007 INFO     Task done\n");
   });
 
   it("can't be mistaken for other lines, nor change the terminal", () => {
