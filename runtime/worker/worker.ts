@@ -3,9 +3,12 @@
  * is **received** (`exchange.ts`), **dispatched** to an isolate (`pool.ts`), **run** there (`isolate/runner.ts`), and
  * **settled** (`settle.ts`, then `exchange.ts` again). This file puts these parts together, starts and stops them.
  */
+import { availableParallelism, hostname } from "node:os";
 import process from "node:process";
 import { getLogger } from "@logtape/logtape";
 import { type Clock, systemClock } from "../clock.ts";
+import { readEnvironment } from "../config/environment.ts";
+import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { type LogReport, Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
@@ -31,25 +34,49 @@ const KILL_PATIENCE_MS = 500;
 
 /** What a worker is started with. */
 export interface WorkerOptions {
-  readonly settings: Settings;
-  /** Files, folders and globs of task modules. */
+  /** Files, folders and globs of task modules, beside those of the setting `include`. */
   readonly modules: readonly string[];
-  /** Put in front of the names of tasks, with a dot. */
+  /** The app's settings. Default: those of `new App()`. */
+  readonly settings?: Settings;
+  /** Put in front of the names of tasks, with a dot. Default: nothing. */
   readonly prefix?: string;
-  readonly queues: readonly string[];
-  /** Isolates. */
-  readonly concurrency: number;
-  /** Tasks at once in each isolate. */
-  readonly slots: number;
-  /** Node name, as `celery@host`. */
-  readonly hostname: string;
+  /** Default: the setting `taskQueues`, else `taskDefaultQueue` alone. */
+  readonly queues?: readonly string[];
+  /** Isolates. Default: the setting `workerConcurrency`, else one a core. */
+  readonly concurrency?: number;
+  /** Tasks at once in each isolate. Default: the setting `workerSlots`. */
+  readonly slots?: number;
+  /** Node name. Default `celery@` and the host's name. */
+  readonly hostname?: string;
   /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
   readonly drain?: boolean;
   /** Logs each task's success. Default false. */
   readonly logSuccess?: boolean;
+  /** Time, for tests. */
   readonly clock?: Clock;
-  /** As `Math.random`. */
+  /** Randomness, for tests; as `Math.random`. */
   readonly random?: () => number;
+}
+
+/** The options with their defaults filled in. */
+type Complete = Required<Omit<WorkerOptions, "prefix">> & Pick<WorkerOptions, "prefix">;
+
+function complete(options: WorkerOptions): Complete {
+  const settings = options.settings ??
+    resolveSettings({ from: "the environment", settings: readEnvironment().settings });
+  return {
+    queues: settings.taskQueues ?? [settings.taskDefaultQueue],
+    concurrency: settings.workerConcurrency ?? availableParallelism(),
+    slots: settings.workerSlots,
+    hostname: `celery@${hostname()}`,
+    drain: false,
+    logSuccess: false,
+    clock: systemClock,
+    random: Math.random,
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    settings,
+    modules: [...settings.include, ...options.modules],
+  };
 }
 
 /** How many tasks a worker has seen end, by how they ended. */
@@ -62,12 +89,28 @@ export interface WorkerCounts {
   restored: number;
 }
 
-/** Runs tasks of some queues until it is stopped. */
-export class Worker {
+/**
+ * Runs tasks of some queues until it is stopped. The command line's `worker` is one of these; a service may start one
+ * in its own process.
+ *
+ * @example
+ * ```ts
+ * import { App, Worker } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "sqlite:./celeriac.db" });
+ * const worker = new Worker({ settings: app.settings, modules: ["tasks/math.ts"] });
+ * await worker.start();
+ * console.log(await app.sendTask("math.add", [1, 2]));
+ * worker.stop();
+ * await worker.done;
+ * await app.disconnect();
+ * ```
+ */
+export class Worker implements AsyncDisposable {
   readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
   /** Resolves when the worker has ended and closed all that it opened. */
   readonly done: Promise<void>;
-  readonly #options: WorkerOptions;
+  readonly #options: Complete;
   readonly #clock: Clock;
   readonly #pool: Pool;
   readonly #near: NearTimes;
@@ -84,9 +127,10 @@ export class Worker {
   #control: AsyncDisposable | undefined;
   #phase: "new" | "running" | "stopping" | "ended" = "new";
 
-  constructor(options: WorkerOptions) {
+  constructor(given: WorkerOptions) {
+    const options = complete(given);
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
     this.#end = resolve;
@@ -98,7 +142,7 @@ export class Worker {
         slots: options.slots,
         hostname: options.hostname,
         pid: process.pid,
-        logSuccess: options.logSuccess ?? false,
+        logSuccess: options.logSuccess,
         defaults: {
           ignoreResult: settings.taskIgnoreResult,
           storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
@@ -144,7 +188,7 @@ export class Worker {
    * @throws {BrokerUnavailableError} When the broker or the result store cannot be reached.
    */
   async start(): Promise<void> {
-    const { settings, queues, random = Math.random } = this.#options;
+    const { settings, queues, random } = this.#options;
     try {
       await this.#load();
       const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
