@@ -1,9 +1,10 @@
 /** The client: what **publishes** tasks and finds their results again. */
-import { getLogger } from "@logtape/logtape";
+import { getConfig, getLogger } from "@logtape/logtape";
 import { type Clock, systemClock } from "../clock.ts";
 import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
+import { workerSettings } from "../config/surroundings.ts";
 import { compileRoutes } from "../config/task_routes.ts";
 import type { TaskOptions } from "../isolate/task_definition.ts";
 import { encodeTask } from "../protocol/task_message.ts";
@@ -67,6 +68,7 @@ export class App implements AsyncDisposable {
     const { broker, backend, clock = systemClock, random = Math.random, ...given } = options;
     this.settings = resolveSettings(
       { from: "the environment", settings: readEnvironment().settings },
+      { from: "the worker", settings: workerSettings() },
       {
         from: "new App()",
         settings: {
@@ -79,7 +81,7 @@ export class App implements AsyncDisposable {
     this.#clock = clock;
     this.#random = random;
     this.#route = compileRoutes(this.settings.taskRoutes);
-    this.#publisher = new Publisher(() => this.transport(), clock, random);
+    this.#publisher = new Publisher(() => this.#connected(), clock, random);
     this.#waiter = new ResultWaiter(() => this.results());
     this.inspect = new Inspect(() => this.transport(), clock);
     this.#source = {
@@ -133,7 +135,7 @@ export class App implements AsyncDisposable {
     const published = name.then((name) =>
       this.#send(name, args, kwargs, { ...call, taskId }, task).published
     );
-    const lost = (error: unknown) => log.error(`Task [${taskId}] could not be published: ${error}`);
+    const lost = (error: unknown) => tellLost(`Task [${taskId}]`, error);
     return new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost });
   }
 
@@ -148,15 +150,7 @@ export class App implements AsyncDisposable {
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   transport(): Promise<Transport> {
-    if (this.#transport === undefined) {
-      const { brokerUrl, brokerTransportOptions } = this.settings;
-      const shared = { ...brokerTransportOptions, clock: this.#clock, random: this.#random };
-      const opening = this.#open(async () => await openTransport(brokerUrl, shared));
-      this.#transport = opening;
-      // The next call tries anew.
-      opening.catch(() => this.#transport === opening && (this.#transport = undefined));
-    }
-    return this.#transport;
+    return this.#patiently(() => this.#connected());
   }
 
   /**
@@ -165,12 +159,14 @@ export class App implements AsyncDisposable {
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   results(): Promise<ResultStore> {
-    if (this.#results === undefined) {
-      const opening = this.#open(async () => await openResultStore(this.#resultUrl, { clock: this.#clock }));
-      this.#results = opening;
-      opening.catch(() => this.#results === opening && (this.#results = undefined));
-    }
-    return this.#results;
+    return this.#patiently(() => {
+      if (this.#results === undefined) {
+        const opening = connect(openResultStore(this.#resultUrl, { clock: this.#clock }));
+        this.#results = opening;
+        opening.catch(() => this.#results === opening && (this.#results = undefined));
+      }
+      return this.#results;
+    });
   }
 
   /** Publishes what waits, ends the waiting for results, and closes all connections. */
@@ -204,17 +200,47 @@ export class App implements AsyncDisposable {
     const message = encodeTask(completeCall(call, options, task, route, this.settings, this.#clock.now()));
     const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
     const published = this.#publisher.publish(message, timeout);
-    const lost = (error: unknown) => log.error(`Task ${name}[${id}] could not be published: ${error}`);
+    const lost = (error: unknown) => tellLost(`Task ${name}[${id}]`, error);
     return new AsyncResult<Result>(id, this.#source, { task: name, published, lost });
   }
 
-  #open<T extends { connect(): Promise<void> }>(make: () => Promise<T>): Promise<T> {
-    return openWithin(this.settings.publishTimeout, async () => {
-      const made = await make();
-      await made.connect();
-      return made;
-    }, { clock: this.#clock, random: this.#random });
+  /** The connection that is there, or one try to have it. */
+  #connected(): Promise<Transport> {
+    if (this.#transport === undefined) {
+      const { brokerUrl, brokerTransportOptions } = this.settings;
+      const shared = { ...brokerTransportOptions, clock: this.#clock, random: this.#random };
+      const opening = connect(openTransport(brokerUrl, shared));
+      this.#transport = opening;
+      // The next call tries anew.
+      opening.catch(() => this.#transport === opening && (this.#transport = undefined));
+    }
+    return this.#transport;
   }
+
+  #patiently<T>(open: () => Promise<T>): Promise<T> {
+    return openWithin(this.settings.publishTimeout, open, { clock: this.#clock, random: this.#random });
+  }
+}
+
+/** Connects what was opened, or closes it again. */
+async function connect<T extends AsyncDisposable & { connect(): Promise<void> }>(
+  opening: Promise<T>,
+): Promise<T> {
+  const opened = await opening;
+  try {
+    await opened.connect();
+    return opened;
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** A lost task is told of even by a program that has set up no log. */
+function tellLost(task: string, error: unknown): void {
+  const text = `${task} could not be published: ${error}`;
+  if (getConfig() === null) console.error(text);
+  else log.error(text);
 }
 
 /** Where a result stands in its store; Redis stores may have a prefix for all their keys. */

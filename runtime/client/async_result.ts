@@ -15,6 +15,9 @@ export interface ResultSource {
   after(ms: number, run: () => void): () => void;
 }
 
+/** What timers can count: 24 days. A longer one would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** No result came in the time that {@linkcode AsyncResult.get} was given. */
 export class ResultTimeoutError extends Error {
   override readonly name = "TimeoutError";
@@ -80,15 +83,15 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   }
 
   /**
-   * The value once it has arrived, undefined until then and for a failed task. The first look begins to wait for it
-   * in the background.
+   * The value once it has arrived, or the error of a task that failed; undefined until then. The first look begins to
+   * wait for it in the background.
    */
-  get returnValue(): Result | undefined {
+  get returnValue(): Result | TaskError | undefined {
     if (!this.#watched) {
       this.#watched = true;
       this.#final().catch(() => {});
     }
-    return this.#meta?.status === "SUCCESS" ? this.#meta.result as Result : undefined;
+    return this.#ready?.result as Result | TaskError | undefined;
   }
 
   /** The state now: PENDING (nothing known), STARTED, SUCCESS, FAILURE, or one of the task's own. */
@@ -169,11 +172,11 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   }
 
   async #within({ timeout, signal }: GetOptions): Promise<DecodedResult> {
-    if (timeout === undefined) return await this.#final(signal);
+    if (timeout === undefined || timeout === Infinity) return await this.#final(signal);
     const limit = new AbortController();
     const what = this.taskName === undefined ? this.id : `${this.taskName}[${this.id}]`;
     const cancel = this.#source.after(
-      timeout * 1000,
+      Math.min(timeout * 1000, LONGEST_TIMER_MS),
       () => limit.abort(new ResultTimeoutError(`no result of ${what} after ${timeout} s`)),
     );
     try {

@@ -29,6 +29,7 @@ export class Publisher {
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
+  /** `transport` tries to connect once; how often it is tried depends on what waits. */
   constructor(transport: () => Promise<Transport>, clock: Clock, random: () => number) {
     this.#transport = transport;
     this.#clock = clock;
@@ -78,21 +79,24 @@ export class Publisher {
           continue;
         }
         this.#waiting = [...batch, ...this.#waiting];
-        this.#rejectLate(error);
-        if (this.#waiting.length > 0) await sleep(this.#clock, pause * (0.5 + this.#random()));
+        const left = this.#rejectLate(error);
+        if (left > 0) await sleep(this.#clock, Math.min(left, pause * (0.5 + this.#random())));
         pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
       }
     }
     this.#running = undefined;
   }
 
-  #rejectLate(error: unknown): void {
+  /** Gives up what has waited its time; tells how many ms the next has left, 0 if there is none. */
+  #rejectLate(error: unknown): number {
     const now = this.#clock.monotonic();
+    let next = Infinity;
     this.#waiting = this.#waiting.filter(({ deadline, reject }) => {
-      if (deadline > now) return true;
-      reject(error);
-      return false;
+      if (deadline <= now) reject(error);
+      else if (deadline < next) next = deadline;
+      return deadline > now;
     });
+    return next === Infinity ? 0 : next - now;
   }
 }
 

@@ -58,15 +58,21 @@ export class ResultWaiter {
 
   async #add(id: string): Promise<void> {
     try {
-      this.#watch ??= this.#store().then((store) => store.watch((id, text) => this.#heard(id, text)));
-      await (await this.#watch).add([id]);
+      const watch = await (this.#watch ??= this.#open());
+      // Whoever waited may have given up meanwhile.
+      if (this.#waiting.has(id)) await watch.add([id]);
     } catch (error) {
-      // The store was not to be had: the next who waits tries anew.
-      this.#watch = undefined;
       const waiters = this.#waiting.get(id);
       this.#waiting.delete(id);
       for (const waiter of waiters ?? []) waiter.reject(error);
     }
+  }
+
+  #open(): Promise<ResultWatch> {
+    const opening = this.#store().then((store) => store.watch((id, text) => this.#heard(id, text)));
+    // The store was not to be had: the next who waits tries anew.
+    opening.catch(() => this.#watch === opening && (this.#watch = undefined));
+    return opening;
   }
 
   #heard(id: string, text: string): void {
