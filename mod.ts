@@ -3,16 +3,48 @@
  *
  * @module
  */
+export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallOptions } from "./runtime/client/call.ts";
+export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
+export { SettingsError } from "./runtime/config/resolve.ts";
+export type {
+  BrokerTransportOptions,
+  GivenSettings,
+  Settings,
+  TaskCompression,
+} from "./runtime/config/settings.ts";
+export type {
+  RouteFunction,
+  RouteMap,
+  Router,
+  RouteTarget,
+  TaskRoute,
+  TaskRoutes,
+} from "./runtime/config/task_routes.ts";
+export { TaskModuleError } from "./runtime/isolate/load_modules.ts";
 export {
   currentTask,
   TaskContext,
   type TaskDeliveryInfo,
   type TaskLog,
 } from "./runtime/isolate/task_context.ts";
-export type { TaskOptions } from "./runtime/isolate/task_definition.ts";
+export type { BoundFunction, TaskDescription, TaskOptions } from "./runtime/isolate/task_definition.ts";
+export {
+  Ignore,
+  NotRegistered,
+  Reject,
+  TaskError,
+  type TaskErrorOptions,
+  TaskRevokedError,
+  WorkerLostError,
+} from "./runtime/protocol/errors.ts";
+export { UnserializableError } from "./runtime/protocol/plain_value.ts";
+export type { DecodedResult, ResultExtra, ResultMeta } from "./runtime/protocol/result_meta.ts";
 export { uid } from "./runtime/protocol/uid.ts";
+export { BrokerUnavailableError } from "./runtime/transport/transport.ts";
+export { BadUrlError } from "./runtime/transport/url.ts";
+export { Worker, type WorkerCounts, type WorkerOptions } from "./runtime/worker/worker.ts";

@@ -69,6 +69,7 @@ async function describe(patterns: readonly string[], prefix?: string): Promise<r
       hostname: "",
       pid: 0,
       logSuccess: false,
+      client: {},
       defaults: {
         ignoreResult: false,
         storeErrorsEvenIfIgnored: false,

@@ -3,6 +3,7 @@
  * reports; the main thread only routes text. Started by `web_worker.ts`.
  */
 import { describeTask, type RegisteredTask } from "./task_definition.ts";
+import { setWorkerSettings } from "../config/surroundings.ts";
 import { beforeExit } from "../platform.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import { captureConsole } from "./console.ts";
@@ -51,6 +52,7 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
     });
     dropped = 0;
   };
+  setWorkerSettings(settings.client);
   captureConsole((level, text) => log(level, text, true));
 
   const runner = new Runner(settings, board, {

@@ -2,6 +2,7 @@
  * The contract of an isolate: a place apart that has loaded the task modules and runs jobs. Its messages are what
  * **dispatch** sends and **settle** gets back. `web_worker.ts` implements it; `inside.ts` is the code in it.
  */
+import type { GivenSettings } from "../config/settings.ts";
 import type { ClaimBoard } from "./claim_board.ts";
 import type { ModuleFile } from "./load_modules.ts";
 import type { TaskDescription } from "./task_definition.ts";
@@ -16,6 +17,8 @@ export interface IsolateSettings {
   /** Name, process id: what STARTED results tell (Celery: `{pid, hostname}`). */
   readonly pid: number;
   readonly defaults: TaskDefaults;
+  /** The settings of apps that task code makes here, and of those it does not. */
+  readonly client: GivenSettings;
   /** Whether each task's success is told as a log line. */
   readonly logSuccess: boolean;
 }

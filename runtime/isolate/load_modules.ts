@@ -28,6 +28,7 @@ export interface ModuleFile {
 
 /** A task module that can't be used: not found, throws, has no tasks, or names a task twice. */
 export class TaskModuleError extends Error {
+  /** `"TaskModuleError"`. */
   override readonly name = "TaskModuleError";
 }
 

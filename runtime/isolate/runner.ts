@@ -15,6 +15,7 @@ import { ArgumentsError, bindArguments } from "./arguments.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import { type IsolateSettings, type LogReport, Report, type StateReport } from "./isolate.ts";
 import { errorName, type RegisteredTask } from "./task_definition.ts";
+import { userTrace } from "./user_trace.ts";
 import { runningTask, TaskContext, type TaskHost } from "./task_context.ts";
 
 /** Where a runner's words go. */
@@ -196,9 +197,7 @@ export class Runner {
       return this.#report(job, Report.DEAD, request.id, "", `rejected by the task: ${message}`);
     }
     const expected = task.options.throws?.some((kind) => matches(error, kind)) ?? false;
-    const shown = expected
-      ? String(error)
-      : (error instanceof Error ? error.stack ?? String(error) : String(error));
+    const shown = (expected ? null : userTrace(error)) ?? String(error);
     this.#about(
       request,
       task,
@@ -248,6 +247,7 @@ export class Runner {
   #failure(request: TaskRequest, task: RegisteredTask | undefined, error: unknown): string {
     return encodeFailure(request.id, error, Date.now(), {
       taskModule: task === undefined ? "celery.exceptions" : moduleOf(task.name),
+      traceback: userTrace(error),
       ...this.#extra(request),
     });
   }

@@ -7,9 +7,13 @@ import type { TaskRequest } from "../protocol/task_message.ts";
 
 /** Where a task's log lines go. */
 export interface TaskLog {
+  /** For whoever looks for a fault. */
   debug(...values: unknown[]): void;
+  /** What goes as it should. */
   info(...values: unknown[]): void;
+  /** What somebody should know of. */
   warning(...values: unknown[]): void;
+  /** What went wrong. */
   error(...values: unknown[]): void;
 }
 

@@ -66,8 +66,11 @@ export interface RegisteredTask {
 
 /** What can be said of a task outside its isolate: for listings, and for the main thread's own decisions. */
 export interface TaskDescription {
+  /** On the wire. */
   readonly name: string;
+  /** Path of its module. */
   readonly module: string;
+  /** Names of its parameters, where its options say them. */
   readonly params: readonly string[] | null;
   /** The options that were given, without what can't be copied between threads. */
   readonly options: Omit<TaskOptions, "throws"> & { readonly throws?: readonly string[] };

@@ -162,10 +162,12 @@ export interface Receiver extends AsyncDisposable {
 
 /** The broker or store cannot be reached, or went away in the middle: try again later, unless {@linkcode permanent}. */
 export class BrokerUnavailableError extends Error {
+  /** `"BrokerUnavailableError"`. */
   override readonly name = "BrokerUnavailableError";
   /** Trying again is of no use: a wrong password, a database that does not exist, a certificate not to be trusted. */
   readonly permanent: boolean;
 
+  /** `cause` is what the broker's own library said. */
   constructor(message: string, options: ErrorOptions & { readonly permanent?: boolean } = {}) {
     super(message, options);
     this.permanent = options.permanent ?? false;

@@ -2,6 +2,7 @@
 
 /** A URL that can't be used, with what is wrong and what would be right. */
 export class BadUrlError extends Error {
+  /** `"BadUrlError"`. */
   override readonly name = "BadUrlError";
 }
 

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
+import { settingsForIsolates } from "../config/surroundings.ts";
 import { type LogReport, Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
@@ -81,7 +82,9 @@ function complete(options: WorkerOptions): Complete {
 
 /** How many tasks a worker has seen end, by how they ended. */
 export interface WorkerCounts {
+  /** Returned. */
   succeeded: number;
+  /** Threw, or lost their isolate. */
   failed: number;
   /** Kept as dead letters. */
   dead: number;
@@ -107,6 +110,7 @@ export interface WorkerCounts {
  * ```
  */
 export class Worker implements AsyncDisposable {
+  /** What has become of tasks since the start. */
   readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
   /** Resolves when the worker has ended and closed all that it opened. */
   readonly done: Promise<void>;
@@ -127,6 +131,7 @@ export class Worker implements AsyncDisposable {
   #control: AsyncDisposable | undefined;
   #phase: "new" | "running" | "stopping" | "ended" = "new";
 
+  /** Takes its options; {@linkcode Worker.start} does the rest. */
   constructor(given: WorkerOptions) {
     const options = complete(given);
     this.#options = options;
@@ -143,6 +148,7 @@ export class Worker implements AsyncDisposable {
         hostname: options.hostname,
         pid: process.pid,
         logSuccess: options.logSuccess,
+        client: settingsForIsolates(settings),
         defaults: {
           ignoreResult: settings.taskIgnoreResult,
           storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,

@@ -1,6 +1,6 @@
 /** Tasks that the tests of the worker run. */
 import process from "node:process";
-import { currentTask, task } from "../../mod.ts";
+import { App, currentTask, task } from "../../mod.ts";
 
 export const add = (x: number, y: number): number => x + y;
 
@@ -42,8 +42,11 @@ export const progress = task({ bind: true }, async (ctx, ms: number) => {
 /** Ends its isolate in the way named. */
 export async function die(how: "exit" | "throw" | "reject"): Promise<never> {
   if (how === "exit") process.exit(3);
-  if (how === "throw") setTimeout(() => { throw new Error("outside"); });
-  else void Promise.reject(new Error("nobody cares"));
+  if (how === "throw") {
+    setTimeout(() => {
+      throw new Error("outside");
+    });
+  } else void Promise.reject(new Error("nobody cares"));
   return await new Promise(() => {});
 }
 
@@ -59,3 +62,13 @@ export const dieOnce = task({ rejectOnWorkerLost: true, bind: true }, (ctx) => {
 export const unserializable = () => ({ items: [1, { callback: () => 1 }] });
 
 export const say = (text: string) => console.log("saying", text);
+
+/** Sends another task to where it came from. */
+export const sendsAnother = async (x: number): Promise<number> => {
+  const app = new App();
+  try {
+    return await app.sendTask<number>("tasks.add", [x, 1]);
+  } finally {
+    await app.disconnect();
+  }
+};
