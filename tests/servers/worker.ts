@@ -75,7 +75,8 @@ export async function run(
   return { code, stdout, stderr };
 }
 
-function follow(child: ChildProcess): TestWorker {
+/** Follows what a process prints, line by line. */
+export function follow(child: ChildProcess): TestWorker {
   const lines: string[] = [];
   const waiting = new Set<{ pattern: RegExp; resolve: (line: string) => void }>();
   for (const stream of [child.stdout!, child.stderr!]) {
@@ -89,7 +90,12 @@ function follow(child: ChildProcess): TestWorker {
     });
   }
   const exited = once(child, "close").then(([code]) => code as number | null);
-  const signal: TestWorker["signal"] = (name) => void child.kill(name);
+  let running = true;
+  child.once("exit", () => running = false);
+  // Not `child.kill`: on Deno a child that it has signalled counts as ended by that signal, whatever its exit code.
+  const signal: TestWorker["signal"] = (name) => {
+    if (running) process.kill(child.pid!, name);
+  };
   return {
     pid: child.pid!,
     lines,
