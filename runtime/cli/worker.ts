@@ -2,15 +2,13 @@
 import { availableParallelism, hostname } from "node:os";
 import { Command } from "commander";
 import { getLogger } from "@logtape/logtape";
-import { onSignal } from "../platform.ts";
 import { maskUrl } from "../transport/url.ts";
-import type { Worker } from "../worker/worker.ts";
 import { banner, type BannerFacts } from "./banner.ts";
 import { withExamples } from "./examples.ts";
-import { CommandError } from "./exit_codes.ts";
 import { collect, count, list } from "./flags.ts";
 import { nodeName } from "./node_name.ts";
 import { chosenQueues, open, type Opening } from "./opening.ts";
+import { StopSignals } from "./stop_signals.ts";
 
 interface Flags {
   readonly queues?: readonly string[];
@@ -24,12 +22,6 @@ interface Flags {
 }
 
 const log = getLogger(["celeriac", "worker"]);
-
-/** Celery's: INT and TERM finish what runs, QUIT does not. The numbers make the exit codes. */
-const signals = { SIGINT: 2, SIGTERM: 15, SIGQUIT: 3 } as const;
-
-/** A program in between (npm, make) passes on a signal that the terminal has sent to all: that is no second one. */
-const SAME_SIGNAL_MS = 100;
 
 /** Makes the command. */
 export function workerCommand(): Command {
@@ -73,54 +65,21 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
   const { Worker } = await import("../worker/worker.ts");
   const worker = new Worker({
     ...facts,
-    modules: [...flags.app, ...modules, ...(flags.include ?? []), ...settings.include],
+    modules: [...flags.app, ...modules, ...(flags.include ?? [])],
     prefix: flags.prefix,
     drain: flags.drain,
     logSuccess: loglevel === "info" || loglevel === "debug",
   });
-  const ended = Promise.withResolvers<never>();
-  const release = stopOnSignals(worker, ended.reject);
+  const signals = new StopSignals(worker);
   try {
-    await Promise.race([worker.start(), ended.promise]);
+    await signals.start();
     introduce(opening, { ...facts, tasks: worker.tasks, defaultBroker: isDefaultBroker(opening) });
-    await Promise.race([worker.done, ended.promise]);
+    await signals.done();
   } finally {
-    release();
+    signals.release();
   }
   const { succeeded, failed, dead } = worker.counts;
   log.info(`${facts.hostname} has stopped: ${succeeded} succeeded, ${failed} failed, ${dead} dead letters.`);
-}
-
-/** The first SIGINT or SIGTERM stops the worker in its own time, the next one, or SIGQUIT, at once. */
-function stopOnSignals(worker: Worker, end: (error: CommandError) => void): () => void {
-  let first: number | undefined;
-  const killed = async (name: keyof typeof signals) => {
-    log.warning(`${name}: ending at once. What ran is run again.`);
-    await worker.kill();
-    end(new CommandError(`ended by ${name}`, 128 + signals[name]));
-  };
-  const heard = (name: keyof typeof signals) => {
-    const now = performance.now();
-    if (name === "SIGQUIT") return void killed(name);
-    if (first !== undefined) {
-      if (now - first > SAME_SIGNAL_MS) void killed(name);
-      return;
-    }
-    first = now;
-    const { running } = worker;
-    log.info(
-      `${name}: stopping, ${running} ${
-        running === 1 ? "task runs" : "tasks run"
-      } still; again to end at once.`,
-    );
-    worker.stop();
-  };
-  const releases = (Object.keys(signals) as (keyof typeof signals)[]).map((name) =>
-    onSignal(name, () => heard(name))
-  );
-  return () => {
-    for (const release of releases) release();
-  };
 }
 
 function introduce({ flags, log: output, logFormat }: Opening<Flags>, facts: BannerFacts): void {

@@ -1,7 +1,20 @@
 /** Commands that need no broker, run as processes. */
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { celeriac, Folder } from "./celeriac.ts";
+import { after, describe, it } from "node:test";
+import { Folder } from "./folder.ts";
+
+const folders: Folder[] = [];
+after(() => Promise.all(folders.map((folder) => folder[Symbol.asyncDispose]())));
+
+async function folderWith(files: Record<string, string> = {}): Promise<Folder> {
+  const folder = await Folder.with(files);
+  folders.push(folder);
+  return folder;
+}
+
+async function celeriac(args: readonly string[]): ReturnType<Folder["run"]> {
+  return (await folderWith()).run(args);
+}
 
 describe("celeriac", () => {
   it("prints its help with exit codes, and its version", async () => {
@@ -26,70 +39,61 @@ describe("celeriac", () => {
   });
 
   it("reads shared flags before and after the command", async () => {
-    const folder = await Folder.with({ "a.json": '{"taskDefaultQueue": "mail"}' });
+    const folder = await folderWith({ "a.json": '{"taskDefaultQueue": "mail"}' });
     for (const line of [["--config", "a.json", "report"], ["report", "--config", "a.json"]]) {
-      const { stdout } = await celeriac([...line, "--json"], { cwd: folder.path });
+      const { stdout } = await folder.run([...line, "--json"]);
       const setting = JSON.parse(stdout).settings.find(({ name }: { name: string }) =>
         name === "taskDefaultQueue"
       );
       assert.deepEqual(setting, { name: "taskDefaultQueue", value: "mail", from: "a.json" });
     }
-    await folder[Symbol.asyncDispose]();
   });
 });
 
 describe("celeriac report", () => {
   it("says where settings come from and masks passwords", async () => {
-    const folder = await Folder.with({
+    const folder = await folderWith({
       "celeriac.ts": 'export default { resultBackend: "redis://:secret@h/1", resultExpires: 5 };',
     });
     const env = { CELERY_BROKER_URL: "redis://me:secret@h/0" };
-    const { code, stdout, stderr } = await celeriac(["report", "-b", "redis://flag:secret@h/2"], {
-      cwd: folder.path,
-      env,
-    });
+    const { code, stdout, stderr } = await folder.run(["report", "-b", "redis://flag:secret@h/2"], env);
     assert.equal(code, 0);
     assert.match(stdout, /brokerUrl +"redis:\/\/flag:\*\*@h\/2" +the command line\n/);
     assert.match(stdout, /resultBackend +"redis:\/\/:\*\*@h\/1" +celeriac\.ts\n/);
     assert.match(stdout, /resultExpires +5 +celeriac\.ts\n/);
     assert.match(stdout, /taskDefaultQueue +"celery" +default\n/);
     assert.ok(!`${stdout}${stderr}`.includes("secret"));
-    await folder[Symbol.asyncDispose]();
   });
 
   it("refuses a settings file with a mistake in one line", async () => {
-    const folder = await Folder.with({ "celeriac.json": '{"resultExpire": 5}' });
-    const { code, stderr } = await celeriac(["report"], { cwd: folder.path });
+    const folder = await folderWith({ "celeriac.json": '{"resultExpire": 5}' });
+    const { code, stderr } = await folder.run(["report"]);
     assert.equal(code, 2);
     assert.equal(
       stderr,
       "error: celeriac.json: there is no setting resultExpire; did you mean resultExpires?\n",
     );
-    await folder[Symbol.asyncDispose]();
   });
 });
 
 describe("celeriac tasks", () => {
   it("lists tasks with parameters and options", async () => {
     const index = new URL("../../runtime/isolate/task_definition.ts", import.meta.url).href;
-    const folder = await Folder.with({
+    const folder = await folderWith({
       "math.ts": `import { TASK_OPTIONS } from ${JSON.stringify(index)};
 export function add(x: number, y: number) { return x + y; }
 export const scale = Object.assign((x: number) => x, { [TASK_OPTIONS]: { params: ["x"], queue: "slow" } });`,
     });
-    const { code, stdout } = await celeriac(["tasks", "-A", "math.ts", "--prefix", "shop"], {
-      cwd: folder.path,
-    });
+    const { code, stdout } = await folder.run(["tasks", "-A", "math.ts", "--prefix", "shop"]);
     assert.equal(code, 0);
     assert.match(stdout, /^shop\.math\.add +- +- +math\.ts$/m);
     assert.match(stdout, /^shop\.math\.scale +x +queue="slow" +math\.ts$/m);
-    const json = JSON.parse((await celeriac(["tasks", "-A", ".", "--json"], { cwd: folder.path })).stdout);
+    const json = JSON.parse((await folder.run(["tasks", "-A", ".", "--json"])).stdout);
     assert.deepEqual(json.map(({ name }: { name: string }) => name), ["math.add", "math.scale"]);
-    await folder[Symbol.asyncDispose]();
   });
 
   it("exits with 2 for modules that can't be used", async () => {
-    const folder = await Folder.with({
+    const folder = await folderWith({
       "throws.ts": 'throw new Error("no database");',
       "empty.ts": "export const a = 1;",
       "one.ts": "export default { f() {} };\nexport function f() {}",
@@ -103,10 +107,9 @@ export const scale = Object.assign((x: number) => x, { [TASK_OPTIONS]: { params:
       ["exits.ts", /^error: the task modules ended their isolate while loading: it called exit\(0\)/],
     ];
     for (const [module, message] of cases) {
-      const { code, stderr } = await celeriac(["tasks", "-A", module], { cwd: folder.path });
+      const { code, stderr } = await folder.run(["tasks", "-A", module]);
       assert.equal(code, 2, module);
       assert.match(stderr, message);
     }
-    await folder[Symbol.asyncDispose]();
   });
 });
