@@ -60,7 +60,7 @@ describe("a worker on the default broker", () => {
       '{"k": 123456789012345678901}',
     ];
     const { stdout } = await folder.run(["call", "demo.echo", ...values]);
-    assert.equal(stdout.trim(), '["first",[1,null],NaN,"text",{"k":123456789012345678901}]');
+    assert.equal(stdout.trim(), '["first", [1, null], NaN, "text", {"k": 123456789012345678901}]');
   });
 
   it("writes what a task prints as a log line with its name and id", async () => {
