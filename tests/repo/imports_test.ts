@@ -13,17 +13,29 @@ const ground = ["clock.ts", "platform.ts"];
 /** Who may import whom. A folder that is new to `runtime/` needs a line here. */
 const arrows: Record<string, readonly string[]> = {
   "main.ts": ["cli", "platform.ts"],
-  cli: ["worker", "client", "isolate", "transport", "results", "config", "log", "protocol", ...ground],
+  cli: [
+    "worker",
+    "client",
+    "isolate",
+    "transport",
+    "results",
+    "config",
+    "log",
+    "protocol",
+    "version.ts",
+    ...ground,
+  ],
   worker: ["isolate", "transport", "results", "config", "protocol", ...ground],
   client: ["isolate", "transport", "results", "config", "protocol", ...ground],
-  isolate: ["protocol", ...ground],
+  isolate: ["config", "protocol", ...ground],
   transport: ["results", "protocol", ...ground],
   results: ["transport", "protocol", ...ground],
-  config: ["transport", "protocol", ...ground],
+  config: ["protocol", ...ground],
   log: ground,
   protocol: [],
   "clock.ts": [],
   "platform.ts": [],
+  "version.ts": [],
 };
 
 /** Beside the project's own files protocol/ may use only what is pure: no files, no network, no process. */

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { version } from "../../runtime/version.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (name: string) => JSON.parse(readFileSync(root + name, "utf8"));
@@ -15,6 +16,7 @@ describe("deno.json and package.json", () => {
   it("name the same package, version and licence", () => {
     assert.equal(deno.name, `@celeriac/${npm.name}`);
     assert.equal(deno.version, npm.version);
+    assert.equal(version, npm.version);
     assert.equal(deno.license, npm.license);
     assert.match(readFileSync(`${root}LICENSE`, "utf8"), new RegExp(`^${npm.license} License`));
   });
