@@ -38,9 +38,14 @@ export class StateWriter {
   async #write(): Promise<void> {
     // A turn later, so that what one message from an isolate brings goes out together.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, 256);
-      await this.#retry(() => this.#store.store(batch));
+    try {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting.splice(0, 256);
+        await this.#retry(() => this.#store.store(batch));
+      }
+    } catch {
+      // The worker was ended while the store was away.
+      this.#waiting = [];
     }
     this.#writing = undefined;
   }

@@ -241,12 +241,14 @@ export class Worker implements AsyncDisposable {
       await this.#close();
       throw error;
     }
+    if (this.#phase !== "new") return await this.#finish();
     this.#phase = "running";
     this.#exchange.start();
   }
 
   /** Warm stop: fetches no more, finishes what runs, gives back what did not start, and closes. */
   stop(): void {
+    if (this.#phase === "new") this.#phase = "stopping";
     if (this.#phase !== "running") return;
     this.#phase = "stopping";
     this.#exchange.stopFetching();
