@@ -63,20 +63,26 @@ export function startWebWorker(url: URL, name: string): Worker {
 }
 
 /**
- * Inside an isolate: calls `before` ahead of anything that ends this isolate from its own code. Deno ends a Web
- * Worker on exit with no event for its owner, so the owner must be told first.
+ * Inside an isolate: calls `before` ahead of anything that ends this isolate from its own code, with what it called.
+ * Deno ends a Web Worker on exit and on `close()` with no event for its owner, so the owner must be told first.
  */
-export function beforeExit(before: (code: number) => void): void {
+export function beforeExit(before: (call: string) => void): void {
   const leave = process.exit.bind(process);
   process.exit = (code?: number | string | null): never => {
-    before(Number(code ?? process.exitCode ?? 0));
+    before(`exit(${code ?? process.exitCode ?? 0})`);
     return leave(code);
   };
   if (deno) {
     const leaveDeno = deno.exit.bind(deno);
     deno.exit = (code?: number): never => {
-      before(code ?? 0);
+      before(`exit(${code ?? 0})`);
       return leaveDeno(code);
+    };
+    const scope = globalThis as unknown as { close(): void };
+    const close = scope.close.bind(scope);
+    scope.close = () => {
+      before("close()");
+      close();
     };
   }
 }

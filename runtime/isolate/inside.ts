@@ -64,7 +64,7 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
     runner.flush();
     post({ kind: "died", reason });
   };
-  beforeExit((code) => die(`it called exit(${code})`));
+  beforeExit((call) => die(`it called ${call}`));
   // An error outside a task leaves the isolate in a state that nobody vouches for: it is replaced as a whole.
   addEventListener("error", (event: ErrorEvent) => {
     event.preventDefault();
