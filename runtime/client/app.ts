@@ -62,6 +62,8 @@ export class App implements AsyncDisposable {
   readonly #source: ResultSource;
   #transport: Promise<Transport> | undefined;
   #results: Promise<ResultStore> | undefined;
+  /** Ends the connecting that is still under way when the app disconnects. */
+  #closing = new AbortController();
 
   /** @throws {SettingsError} For a setting that does not exist or has a value it can't have. */
   constructor(options: AppOptions = {}) {
@@ -161,7 +163,10 @@ export class App implements AsyncDisposable {
   results(): Promise<ResultStore> {
     return this.#patiently(() => {
       if (this.#results === undefined) {
-        const opening = connect(openResultStore(this.#resultUrl, { clock: this.#clock }));
+        const opening = connect(
+          openResultStore(this.#resultUrl, { clock: this.#clock }),
+          this.#closing.signal,
+        );
         this.#results = opening;
         opening.catch(() => this.#results === opening && (this.#results = undefined));
       }
@@ -172,6 +177,8 @@ export class App implements AsyncDisposable {
   /** Publishes what waits, ends the waiting for results, and closes all connections. */
   async disconnect(): Promise<void> {
     await this.#publisher.flushed();
+    this.#closing.abort(new Error("the app was disconnected while it connected"));
+    this.#closing = new AbortController();
     await this.#waiter.close(new Error("the app was disconnected while a result was waited for"));
     const opened = [this.#results, this.#transport];
     this.#results = this.#transport = undefined;
@@ -209,7 +216,7 @@ export class App implements AsyncDisposable {
     if (this.#transport === undefined) {
       const { brokerUrl, brokerTransportOptions } = this.settings;
       const shared = { ...brokerTransportOptions, clock: this.#clock, random: this.#random };
-      const opening = connect(openTransport(brokerUrl, shared));
+      const opening = connect(openTransport(brokerUrl, shared), this.#closing.signal);
       this.#transport = opening;
       // The next call tries anew.
       opening.catch(() => this.#transport === opening && (this.#transport = undefined));
@@ -218,7 +225,12 @@ export class App implements AsyncDisposable {
   }
 
   #patiently<T>(open: () => Promise<T>): Promise<T> {
-    return openWithin(this.settings.publishTimeout, open, { clock: this.#clock, random: this.#random });
+    const { signal } = this.#closing;
+    return openWithin(this.settings.publishTimeout, open, {
+      clock: this.#clock,
+      random: this.#random,
+      signal,
+    });
   }
 }
 

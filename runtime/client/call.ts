@@ -3,6 +3,7 @@ import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { currentTask } from "../isolate/task_context.ts";
 import type { TaskOptions } from "../isolate/task_definition.ts";
+import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { TaskCall } from "../protocol/task_message.ts";
 
 /** What a call may say, beside the task's name and arguments (Celery: the options of `apply_async`). */
@@ -90,12 +91,18 @@ export function completeCall(
     compression: options.compression ?? task.compression ?? route?.compression ?? settings.taskCompression ??
       undefined,
     ignoreResult: options.ignoreResult ?? task.ignoreResult ?? settings.taskIgnoreResult,
-    headers: options.headers,
+    headers: options.headers && writable(options.headers),
     shadow: options.shadow,
     replyTo: options.replyTo,
     rootId: parent?.rootId ?? parent?.id,
     parentId: parent?.id,
   };
+}
+
+/** A header that can't be written is refused here: later it would fail the whole batch that it goes out with. */
+function writable(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  stringifyPythonJson(headers, "headers");
+  return headers;
 }
 
 function seconds(value: number, option: string): number {

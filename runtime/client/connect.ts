@@ -10,11 +10,12 @@ const LONGEST_PAUSE_MS = 1_000;
  *
  * @param timeout Seconds after which it gives up.
  * @throws {BrokerUnavailableError} The last one, when there was no success in time.
+ * @throws The signal's reason.
  */
 export async function openWithin<T>(
   timeout: number,
   open: () => Promise<T>,
-  { clock, random }: { clock: Clock; random: () => number },
+  { clock, random, signal }: { clock: Clock; random: () => number; signal?: AbortSignal },
 ): Promise<T> {
   const deadline = clock.monotonic() + timeout * 1000;
   for (let pause = FIRST_PAUSE_MS;; pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
@@ -22,8 +23,9 @@ export async function openWithin<T>(
       return await open();
     } catch (error) {
       const hopeless = !(error instanceof BrokerUnavailableError) || error.permanent;
-      if (hopeless || clock.monotonic() + pause >= deadline) throw error;
-      await sleep(clock, pause * (0.5 + random()));
+      const left = deadline - clock.monotonic();
+      if (hopeless || left <= 0) throw error;
+      await sleep(clock, Math.min(left, pause * (0.5 + random())), signal);
     }
   }
 }
