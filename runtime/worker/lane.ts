@@ -48,9 +48,9 @@ export class Lane {
     return Math.max(0, this.#capacity() - this.#held.size);
   }
 
-  /** Whether it has done half of what it may be given: time for more, in one go. */
+  /** Whether a slot of it is free, or it has done half of what it may be given: time for more, in one go. */
   get hungry(): boolean {
-    return this.#held.size * 2 <= this.#capacity();
+    return this.#held.size < this.#slots || this.#held.size * 2 <= this.#capacity();
   }
 
   #capacity(): number {
