@@ -235,12 +235,13 @@ export class App implements AsyncDisposable {
 }
 
 /** Connects what was opened, or closes it again. */
-async function connect<T extends AsyncDisposable & { connect(): Promise<void> }>(
+async function connect<T extends AsyncDisposable & { connect(signal: AbortSignal): Promise<void> }>(
   opening: Promise<T>,
+  signal: AbortSignal,
 ): Promise<T> {
   const opened = await opening;
   try {
-    await opened.connect();
+    await opened.connect(signal);
     return opened;
   } catch (error) {
     await opened[Symbol.asyncDispose]();
