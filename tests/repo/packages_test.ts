@@ -37,6 +37,15 @@ describe("deno.json and package.json", () => {
     assert.deepEqual(lock.dependencies, npm.dependencies);
     assert.deepEqual(lock.devDependencies, npm.devDependencies);
   });
+
+  // `npm ci` refuses a lock without them, on every machine; npm leaves those out that its registry lacks.
+  it("are locked for all platforms", () => {
+    const { packages } = read("package-lock.json");
+    const missing = Object.values<{ optionalDependencies?: Record<string, string> }>(packages)
+      .flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}))
+      .filter((name) => packages[`node_modules/${name}`] === undefined);
+    assert.deepEqual(missing, []);
+  });
 });
 
 describe("what mod.ts exports", () => {
