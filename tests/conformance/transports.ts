@@ -748,8 +748,11 @@ export function transportSuite(name: string, harness: TransportHarness): void {
         await receiver.exchange(again.map((delivery) => ({ delivery, outcome: "dead", reason: "bad" })), 0);
         assert.equal((await lengthOf(peer, "celery")).dead, 3);
       });
-      for (const letter of await peer.transport.deadLetters("celery", 10)) {
-        assert.deepEqual(letter.body, item);
+      // A restore splices its marks in; every other byte stays.
+      const marks = utf8.encode(', "celeriac_deliveries": 1, "redelivered": true');
+      const marked = [...item.subarray(0, -1), ...marks, ...item.subarray(-1)];
+      for (const { body } of await peer.transport.deadLetters("celery", 10)) {
+        assert.deepEqual([...body], body.length > item.length ? marked : [...item]);
       }
     });
 

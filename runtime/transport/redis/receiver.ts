@@ -1,0 +1,375 @@
+/**
+ * Receive and settle on Redis: what a worker holds, how it settles it and fetches more, and what it does beside: renew
+ * its leases, restore what the dead have left, move back what is due.
+ */
+import type { ResultStore, StoredResult } from "../../results/result_store.ts";
+import { encodeEnvelope } from "../../protocol/envelope.ts";
+import {
+  BrokerUnavailableError,
+  type Delivery,
+  type Receiver,
+  type ReceiverOptions,
+  type Settlement,
+  type TransportOptions,
+} from "../transport.ts";
+import type { Argument, RedisConnection } from "./connection.ts";
+import { exchangeScript } from "./exchange_script.ts";
+import { addToRanges, Held, type HeldDelivery, type Ranges } from "./held.ts";
+import { prioritySteps, type RedisKeys, stepOf } from "./keys.ts";
+import { Lease, renewalInterval } from "./lease.ts";
+import { returnUnseenScript } from "./restore_scripts.ts";
+import { Rounds } from "./rounds.ts";
+import { promoteScript } from "./schedule_scripts.ts";
+import { setAsideScript } from "./set_aside_script.ts";
+import type { RedisSubscriber } from "./subscriber.ts";
+import { WakeUp } from "./wake_up.ts";
+import { lookInterval, Watch } from "./watch.ts";
+
+/** Deliveries that one script settles or fetches at most. */
+const BATCH = 256;
+/** Deliveries of other outcomes that one script settles: marking one takes about 0.1 ms. */
+const SET_ASIDE = 64;
+/** Delayed messages of one queue that one script moves back. */
+const PROMOTE = 256;
+/** Milliseconds until what others delayed is looked for. */
+const PROMOTE_INTERVAL = 1_000;
+
+/** What a receiver needs of its transport. */
+export interface ReceiverContext {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisSubscriber;
+  readonly keys: RedisKeys;
+  readonly options: TransportOptions;
+  /** The store of results, where one script can reach both it and the queues. */
+  readonly results?: ResultStore;
+  /** Called once it is closed. */
+  readonly closed: () => void;
+}
+
+/** A settlement whose delivery is still held. */
+interface Settling {
+  readonly settlement: Settlement;
+  readonly delivery: HeldDelivery;
+}
+
+export class RedisReceiver implements Receiver {
+  readonly storesResults: boolean;
+  readonly #context: ReceiverContext;
+  readonly #commands: RedisConnection;
+  readonly #keys: RedisKeys;
+  readonly #options: ReceiverOptions;
+  readonly #mine: string;
+  readonly #lists: string[];
+  readonly #entryEnds: string[];
+  readonly #held = new Held();
+  readonly #lease: Lease;
+  readonly #watch: Watch;
+  readonly #wakeUp: WakeUp;
+  readonly #rounds: Rounds[];
+  readonly #closing = new AbortController();
+  readonly #unwatch: () => void;
+  /** Fetches whose answers never came, to be given back: first and last number, and until when to look for them. */
+  #unseen: { readonly first: number; readonly last: number; readonly until: number }[] = [];
+  #number = 1;
+  #firstInTurn = 0;
+  #turn = 0;
+  #said = "";
+
+  constructor(options: ReceiverOptions, context: ReceiverContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#commands = context.commands;
+    this.#keys = context.keys;
+    this.storesResults = context.results !== undefined;
+    this.#mine = `celeriac:${options.worker}:`;
+    this.#lists = prioritySteps.flatMap((step) =>
+      options.queues.map((queue) => this.#keys.list(queue, step))
+    );
+    this.#entryEnds = options.queues.map((queue) => `,"",${JSON.stringify(queue)}]`);
+    const { clock, random, lease } = context.options;
+    this.#lease = new Lease(this.#commands, this.#keys, this.#mine, this.#held, options.events);
+    this.#watch = new Watch(
+      this.#commands,
+      this.#keys,
+      this.#mine,
+      (tag) => this.#held.get(tag) !== undefined,
+      options.events,
+      context.options,
+    );
+    this.#wakeUp = new WakeUp(this.#commands, context.subscriber, this.#lists, {
+      clock,
+      random,
+      untracked: (why) =>
+        options.events.trouble(
+          `no client tracking (${why}): this worker asks for new messages again and again instead`,
+        ),
+    });
+    const retry = (ms: number) => (error: Error) => {
+      if (!(error instanceof BrokerUnavailableError)) this.#say(error.message);
+      return ms;
+    };
+    const renew = renewalInterval(lease);
+    const look = lookInterval(lease);
+    this.#rounds = [
+      new Rounds(clock, () => this.#lease.renew().then(() => renew), retry(renew / 5)),
+      new Rounds(clock, () => this.#look().then(() => look * (0.9 + random() * 0.2)), retry(look)),
+      new Rounds(clock, () => this.#promote(), retry(PROMOTE_INTERVAL)),
+    ];
+    this.#unwatch = this.#commands.watch({
+      ready: () => this.#back(),
+      gone: (why) => this.#say(`lost: ${why}`),
+    });
+  }
+
+  /** Opens what it waits on, and begins what it does beside. @throws {BrokerUnavailableError} */
+  async open(): Promise<void> {
+    try {
+      await this.#commands.connect();
+      await this.#wakeUp.open();
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
+    const [renewing, looking, promoting] = this.#rounds;
+    renewing.start(renewalInterval(this.#context.options.lease));
+    looking.start(0);
+    promoting.start(0);
+  }
+
+  async exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]> {
+    if (this.#closing.signal.aborted) {
+      throw new BrokerUnavailableError(`${this.#commands.place.name}: receiver closed`);
+    }
+    const acks = new Map<number, Settling[]>();
+    const others: Settling[] = [];
+    const turn = ++this.#turn;
+    for (const settlement of settlements) {
+      const delivery = this.#held.get(settlement.delivery.tag);
+      // Settled before, or twice in this batch.
+      if (delivery === undefined || delivery.turn === turn) continue;
+      delivery.turn = turn;
+      if (settlement.outcome !== "ack") {
+        others.push({ settlement, delivery });
+        continue;
+      }
+      // One script stores with one ttl; what stores nothing goes along with any.
+      const ttl = this.storesResults && settlement.result !== undefined
+        ? settlement.result.ttl
+        : acks.keys().next().value;
+      const same = acks.get(ttl ?? 0);
+      if (same === undefined) acks.set(ttl ?? 0, [{ settlement, delivery }]);
+      else same.push({ settlement, delivery });
+    }
+    if (others.length > 0) await this.#setAside(others);
+    // The last script of several fetches too; usually there is one.
+    let batch: Settling[] = [];
+    for (const group of acks.values()) {
+      for (let at = 0; at < group.length; at += BATCH) {
+        if (batch.length > 0) await this.#step(batch, 0);
+        batch = group.length <= BATCH ? group : group.slice(at, at + BATCH);
+      }
+    }
+    return batch.length > 0 || room > 0 ? this.#step(batch, Math.min(room, BATCH)) : [];
+  }
+
+  async arrival(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#closing.signal.aborted) return;
+    await this.#wakeUp.wait(AbortSignal.any([signal, this.#closing.signal]));
+    signal.throwIfAborted();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#unwatch();
+    this.#wakeUp.close();
+    await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
+    this.#context.closed();
+  }
+
+  /** Acknowledges `batch`, whose results have one ttl, and fetches. */
+  async #step(batch: readonly Settling[], room: number): Promise<Delivery[]> {
+    const queues = this.#options.queues;
+    const ranges: Ranges = [];
+    const follow: Argument[] = [];
+    const results: string[] = [];
+    let follows = 0;
+    let ttl = 0;
+    for (let i = 0; i < batch.length; i++) {
+      const { settlement, delivery } = batch[i];
+      addToRanges(ranges, delivery.tag);
+      if (settlement.follow !== undefined) {
+        for (const message of settlement.follow) {
+          follow.push(
+            i + 1,
+            message.exchange,
+            message.routingKey,
+            stepOf(message.priority),
+            encodeEnvelope(message),
+          );
+          follows++;
+        }
+      }
+      const result = this.storesResults ? settlement.result : undefined;
+      if (result !== undefined) {
+        ttl = result.ttl;
+        while (results.length < 2 * i) results.push("", "");
+        results.push(this.#context.results!.keyOf(result.id), result.text);
+      }
+    }
+    const first = this.#number;
+    this.#number += room;
+    const args: Argument[] = [this.#keys.unacked, this.#keys.index, ...this.#lists];
+    args.push(
+      this.#mine,
+      room,
+      first,
+      this.#firstInTurn,
+      this.#context.options.maxMessageBytes,
+      ranges.length / 2,
+      results.length / 2,
+      Math.ceil(ttl),
+      follows,
+      this.#keys.prefix,
+    );
+    args.push(...this.#entryEnds, ...ranges, ...follow, ...results);
+    let answer: string[];
+    try {
+      answer = await this.#commands.run(exchangeScript, 2 + this.#lists.length, args) as string[];
+    } catch (error) {
+      if (room > 0) this.#lookForUnseen(first, first + room - 1);
+      throw error;
+    }
+    const [lost, buried, from] = answer;
+    if (lost !== "") {
+      this.#lost(lost.split(",").slice(0, -1).map((index) => batch[Number(index) - 1].delivery));
+    }
+    for (let i = 0; i < batch.length; i++) this.#held.delete(batch[i].delivery.tag);
+    if (buried !== "") this.#tellBuried(buried);
+    if (room === 0) return [];
+    const count = answer.length - 3;
+    this.#wakeUp.fetched(count);
+    const deliveries: HeldDelivery[] = [];
+    const each = from.includes(",") ? from.split(",") : undefined;
+    let list = Number(each?.[0] ?? from);
+    for (let i = 0; i < count; i++) {
+      if (each !== undefined) list = Number(each[i]);
+      const step = Math.floor(list / queues.length);
+      deliveries.push(
+        this.#held.add((first + i) * 10 + step * 3, queues[list - step * queues.length], answer[3 + i]),
+      );
+    }
+    if (count > 0) this.#firstInTurn = (list % queues.length + 1) % queues.length;
+    return deliveries;
+  }
+
+  /** Settles all but acknowledgements. */
+  async #setAside(settling: Settling[]): Promise<void> {
+    // What goes back last is the next one out: the first fetched.
+    settling.sort((a, b) => goesBack(a) - goesBack(b) || (goesBack(a) ? b.delivery.tag - a.delivery.tag : 0));
+    const { options, results } = this.#context;
+    for (let at = 0; at < settling.length; at += SET_ASIDE) {
+      const batch = settling.slice(at, at + SET_ASIDE);
+      const args: Argument[] = [this.#keys.unacked, this.#keys.index, this.#keys.schedules];
+      args.push(this.#keys.prefix, options.maxDeliveries);
+      for (const { settlement, delivery } of batch) {
+        const { outcome, follow = [] } = settlement;
+        const result: StoredResult | undefined = results && settlement.result;
+        const detail = outcome === "delay"
+          ? settlement.due ?? 0
+          : outcome === "dead"
+          ? JSON.stringify(settlement.reason ?? "rejected")
+          : "";
+        args.push(this.#mine + delivery.tag, delivery.tag % 10, outcome, detail);
+        if (result === undefined) args.push("", 0, "");
+        else args.push(results!.keyOf(result.id), Math.ceil(result.ttl), result.text);
+        args.push(follow.length);
+        for (const message of follow) {
+          args.push(message.exchange, message.routingKey, stepOf(message.priority), encodeEnvelope(message));
+        }
+      }
+      const answer = await this.#commands.run(setAsideScript, 3, args) as number[];
+      const lost = answer.filter((entry) => entry > 0).map((entry) => batch[entry - 1].delivery);
+      if (lost.length > 0) this.#lost(lost);
+      for (const { delivery } of batch) this.#held.delete(delivery.tag);
+      for (const entry of answer) {
+        if (entry < 0) {
+          this.#options.events.dead(
+            batch[-entry - 1].delivery.queue,
+            `restored ${options.maxDeliveries} times and never settled`,
+          );
+        }
+      }
+      if (batch.some(({ settlement }) => settlement.outcome === "delay")) this.#rounds[2].hurry();
+    }
+  }
+
+  #lost(deliveries: readonly HeldDelivery[]): void {
+    // What a renewal has found lost meanwhile was told then.
+    const news = deliveries.filter(({ tag }) => this.#held.get(tag) !== undefined);
+    for (const { tag } of news) this.#held.delete(tag);
+    if (news.length > 0) this.#options.events.lost(news);
+  }
+
+  #tellBuried(buried: string): void {
+    for (const line of buried.split("\n").slice(0, -1)) {
+      const space = line.indexOf(" ");
+      this.#options.events.dead(this.#options.queues[Number(line.slice(0, space))], line.slice(space + 1));
+    }
+  }
+
+  /** The answer of a fetch was lost; what it took, or will take when it still waits at the server, goes back. */
+  #lookForUnseen(first: number, last: number): void {
+    const { clock, lease } = this.#context.options;
+    this.#unseen.push({ first, last, until: clock.monotonic() + lease * 1000 });
+  }
+
+  async #returnUnseen(): Promise<void> {
+    const now = this.#context.options.clock.monotonic();
+    for (const unseen of [...this.#unseen]) {
+      await this.#commands.run(returnUnseenScript, 2, [
+        this.#keys.unacked,
+        this.#keys.index,
+        this.#keys.prefix,
+        this.#mine,
+        unseen.first,
+        unseen.last,
+      ]);
+      // A fetch that comes to the server later than this is found by the watch, as anybody's is.
+      if (now > unseen.until) this.#unseen = this.#unseen.filter((other) => other !== unseen);
+    }
+  }
+
+  async #look(): Promise<void> {
+    await this.#returnUnseen();
+    await this.#watch.look();
+  }
+
+  async #promote(): Promise<number> {
+    const wait = await this.#commands.run(promoteScript, 1, [
+      this.#keys.schedules,
+      this.#keys.prefix,
+      PROMOTE,
+    ]) as number;
+    return wait < 0 ? PROMOTE_INTERVAL : Math.min(Math.max(wait, 1), PROMOTE_INTERVAL);
+  }
+
+  #back(): void {
+    this.#say("");
+    for (const rounds of this.#rounds) rounds.hurry();
+  }
+
+  /** Says what is wrong once, and once that it is right again. */
+  #say(trouble: string): void {
+    if (trouble === this.#said) return;
+    this.#said = trouble;
+    const name = this.#commands.place.name;
+    this.#options.events.trouble(trouble === "" ? `${name} answers again` : `${name}: ${trouble}`);
+  }
+}
+
+/** Whether a settlement puts its message back to a queue. */
+function goesBack({ settlement: { outcome } }: Settling): number {
+  return outcome === "return" || outcome === "restore" ? 1 : 0;
+}

@@ -1,0 +1,153 @@
+/**
+ * How an idle worker hears that there is something to fetch, without popping anything to wait and for any number of
+ * queues: client tracking. The connection that fetches asks whether any of the queues' lists exists; from then on the
+ * server remembers that it asked, and the first change of any of them sends one message to the subscriber's connection.
+ *
+ * The server forgets this in silence when either connection is made anew, so it is told again on each new one of either;
+ * and as a second net an idle worker looks once a second.
+ */
+import { type Clock, sleep } from "../../clock.ts";
+import type { RedisConnection } from "./connection.ts";
+import type { RedisSubscriber } from "./subscriber.ts";
+
+const INVALIDATIONS = "__redis__:invalidate";
+/** Milliseconds after which an idle worker looks although it heard nothing. */
+const SAFETY_POLL = 1_000;
+/** Milliseconds between two looks at a server without tracking: at first, and when it stays quiet. */
+const POLL = { shortest: 5, longest: 100 };
+/** Milliseconds that a worker waits at most which was woken several times and found nothing. */
+const LONGEST_BACKOFF = 32;
+
+export interface WakeUpOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Told once when the server has no tracking. */
+  readonly untracked: (why: string) => void;
+}
+
+export class WakeUp {
+  readonly #commands: RedisConnection;
+  readonly #subscriber: RedisSubscriber;
+  readonly #lists: readonly string[];
+  readonly #options: WakeUpOptions;
+  readonly #changed = () => this.#wake();
+  readonly #unwatch: (() => void)[];
+  #waiters = new Set<() => void>();
+  /** The subscriber's connection that this connection's tracking was pointed to. */
+  #trackedBy: number | undefined;
+  #polling = false;
+  /** How often in a row others were faster. */
+  #inVain = 0;
+  #woken = false;
+
+  constructor(
+    commands: RedisConnection,
+    subscriber: RedisSubscriber,
+    lists: readonly string[],
+    options: WakeUpOptions,
+  ) {
+    this.#commands = commands;
+    this.#subscriber = subscriber;
+    this.#lists = lists;
+    this.#options = options;
+    const anew = () => {
+      this.#trackedBy = undefined;
+      this.#wake();
+    };
+    this.#unwatch = [commands.watch({ ready: anew, gone: anew }), subscriber.onceMore(anew)];
+  }
+
+  /** Opens the subscriber's side. @throws {BrokerUnavailableError} */
+  async open(): Promise<void> {
+    await this.#subscriber.subscribe([INVALIDATIONS], this.#changed);
+  }
+
+  /** What the last fetch found: a worker that was woken in vain several times leaves the next message to others. */
+  fetched(count: number): void {
+    if (count > 0) this.#inVain = 0;
+    else if (this.#woken) this.#inVain++;
+    this.#woken = false;
+  }
+
+  /** Resolves when any of the lists may have something, after `signal` or {@linkcode close} too. */
+  async wait(signal: AbortSignal): Promise<void> {
+    if (this.#inVain > 1) {
+      const longest = Math.min(2 ** this.#inVain, LONGEST_BACKOFF);
+      await sleep(this.#options.clock, this.#options.random() * longest, signal).catch(() => {});
+    }
+    const changed = this.#next();
+    try {
+      if (this.#polling) await this.#poll(signal);
+      else if (await this.#arm()) this.#woken = true;
+      else await this.#either(changed.promise, signal);
+    } catch {
+      // It is away: its return wakes us, and so does the second net.
+      await this.#either(changed.promise, signal);
+    } finally {
+      changed.forget();
+    }
+  }
+
+  close(): void {
+    for (const unwatch of this.#unwatch) unwatch();
+    this.#subscriber.unsubscribe([INVALIDATIONS], this.#changed);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = new Set();
+    for (const wake of waiters) wake();
+  }
+
+  #next(): { promise: Promise<void>; forget(): void } {
+    let wake!: () => void;
+    const promise = new Promise<void>((resolve) => wake = resolve);
+    this.#waiters.add(wake);
+    return { promise, forget: () => void this.#waiters.delete(wake) };
+  }
+
+  /** Has the server watch the lists for us. Gives whether there is something already. */
+  async #arm(): Promise<boolean> {
+    const id = this.#subscriber.id;
+    if (id === undefined) return false;
+    try {
+      if (this.#trackedBy !== id) {
+        // Only what is asked for with CACHING is tracked, not what the scripts of this connection read.
+        await this.#commands.send("client", ["tracking", "on", "redirect", id, "optin"]);
+        this.#trackedBy = id;
+      }
+      // Sent together, so that no other command of this connection comes between them.
+      const [, exists] = await Promise.all([
+        this.#commands.send("client", ["caching", "yes"]),
+        this.#commands.send("exists", [...this.#lists]),
+      ]);
+      return exists as number > 0;
+    } catch (error) {
+      const { message } = error as Error;
+      // A subscriber that is gone, which its own connection has not noticed yet, comes back.
+      if (this.#commands.ready && this.#subscriber.id === id && !message.includes("does not exist")) {
+        this.#polling = true;
+        this.#options.untracked(message);
+      }
+      throw error;
+    }
+  }
+
+  async #either(changed: Promise<void>, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const jitter = 0.8 + this.#options.random() * 0.4;
+    const late = sleep(this.#options.clock, SAFETY_POLL * jitter, AbortSignal.any([signal, over.signal]));
+    await Promise.race([changed.then(() => this.#woken = true), late]).catch(() => {});
+    over.abort();
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    let wait = POLL.shortest;
+    while (!signal.aborted) {
+      if (this.#commands.ready && await this.#commands.send("exists", [...this.#lists]) as number > 0) return;
+      await sleep(this.#options.clock, wait * (0.5 + this.#options.random()), signal).catch(() => {});
+      wait = Math.min(wait * 1.5, POLL.longest);
+    }
+  }
+}
