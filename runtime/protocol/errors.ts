@@ -3,19 +3,19 @@
  * wire, so that an error keeps its name from Python to TypeScript and back.
  */
 
-/** Where an error comes from and what it holds beside its type. */
+/** Where an error comes from and what it holds beside its message. */
 export interface TaskErrorOptions {
-  /** Python's `args`; what a JavaScript error has is its message alone. */
+  /** The remote class's name. Default `"TaskError"`. */
+  readonly type?: string;
+  /** Python's `args`; what a JavaScript error has is its message alone. Default: the message. */
   readonly args?: readonly unknown[];
-  /** The module that defines the type: `"builtins"`, `"celery.exceptions"`, a task's own. */
+  /** The module that defines the type: `"builtins"`, a task's own, ... Default `"celery.exceptions"`. */
   readonly module?: string;
   /** The traceback as the worker wrote it. */
   readonly traceback?: string | null;
   /** Which language the task ran in. Default `"js"`. */
   readonly remote?: "python" | "js";
   readonly taskId?: string;
-  /** Default: the text of `args`. */
-  readonly message?: string;
   readonly cause?: unknown;
 }
 
@@ -28,19 +28,16 @@ export class TaskError extends Error {
   readonly type: string;
   readonly args: unknown[];
   readonly module: string;
+  /** The worker's, as text; this error's own `stack` begins where it was read. */
   readonly traceback: string | null;
   readonly remote: "python" | "js";
   readonly taskId: string | undefined;
 
-  constructor(type: string, options: TaskErrorOptions = {}) {
-    const args = [...options.args ?? []];
-    super(
-      options.message ?? args.map(textOf).join(", "),
-      options.cause === undefined ? undefined : { cause: options.cause },
-    );
-    this.name = this.type = type;
-    this.args = args;
-    this.module = options.module ?? "builtins";
+  constructor(message: string, options: TaskErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = this.type = options.type ?? "TaskError";
+    this.args = options.args === undefined ? [message] : [...options.args];
+    this.module = options.module ?? "celery.exceptions";
     this.traceback = options.traceback ?? null;
     this.remote = options.remote ?? "js";
     this.taskId = options.taskId;
@@ -50,36 +47,53 @@ export class TaskError extends Error {
 /** The worker knows no task of that name. */
 export class NotRegistered extends TaskError {
   constructor(task: string, options: TaskErrorOptions = {}) {
-    super("NotRegistered", {
+    super(`no task is registered under the name "${task}"`, {
+      type: "NotRegistered",
       args: [task],
-      module: "celery.exceptions",
-      message: `no task is registered under the name "${task}"`,
       ...options,
     });
   }
 }
 
-/** The task was revoked, terminated, or had expired: `args[0]` says which. */
+/** The task was revoked, terminated, or had expired: the message says which. */
 export class TaskRevokedError extends TaskError {
   constructor(why = "revoked", options: TaskErrorOptions = {}) {
-    super("TaskRevokedError", { args: [why], module: "celery.exceptions", ...options });
+    super(why, { type: "TaskRevokedError", ...options });
   }
 }
+
+/** The task failed and was tried again as often as it may be. */
+export class MaxRetriesExceededError extends TaskError {
+  constructor(message = "the task was retried as often as it may be", options: TaskErrorOptions = {}) {
+    super(message, { type: "MaxRetriesExceededError", ...options });
+  }
+}
+
+/** A part of a chord failed, so its body was not run. */
+export class ChordError extends TaskError {
+  constructor(message = "a part of the chord failed", options: TaskErrorOptions = {}) {
+    super(message, { type: "ChordError", ...options });
+  }
+}
+
+/** Celery takes these from the library that runs its processes. */
+const POOL_MODULE = "billiard.exceptions";
 
 /** The isolate or worker that ran the task ended before the task did. */
 export class WorkerLostError extends TaskError {
   constructor(why = "the worker that ran the task is gone", options: TaskErrorOptions = {}) {
-    super("WorkerLostError", { args: [why], module: "billiard.exceptions", ...options });
+    super(why, { type: "WorkerLostError", module: POOL_MODULE, ...options });
   }
 }
 
 /** The task ran longer than its hard limit and was ended. */
 export class TimeLimitExceeded extends TaskError {
   constructor(seconds?: number, options: TaskErrorOptions = {}) {
-    super("TimeLimitExceeded", {
-      args: seconds === undefined ? [] : [seconds],
-      module: "billiard.exceptions",
-      message: `the task ran longer than its time limit${seconds === undefined ? "" : ` of ${seconds} s`}`,
+    const args = seconds === undefined ? [] : [seconds];
+    super(`the task ran longer than its time limit${limitText(seconds)}`, {
+      type: "TimeLimitExceeded",
+      module: POOL_MODULE,
+      args,
       ...options,
     });
   }
@@ -88,54 +102,44 @@ export class TimeLimitExceeded extends TaskError {
 /** The task's soft limit is over: the reason of the `AbortSignal` in its context, fit to be thrown. */
 export class SoftTimeLimitExceeded extends TaskError {
   constructor(seconds?: number, options: TaskErrorOptions = {}) {
-    super("SoftTimeLimitExceeded", {
-      args: seconds === undefined ? [] : [seconds],
-      module: "billiard.exceptions",
-      message: `the task ran longer than its soft time limit${
-        seconds === undefined ? "" : ` of ${seconds} s`
-      }`,
+    const args = seconds === undefined ? [] : [seconds];
+    super(`the task ran longer than its soft time limit${limitText(seconds)}`, {
+      type: "SoftTimeLimitExceeded",
+      module: POOL_MODULE,
+      args,
       ...options,
     });
   }
 }
 
-/** The task failed and was tried again as often as it may be. */
-export class MaxRetriesExceededError extends TaskError {
-  constructor(message = "the task was retried as often as it may be", options: TaskErrorOptions = {}) {
-    super("MaxRetriesExceededError", { args: [message], module: "celery.exceptions", ...options });
-  }
+function limitText(seconds: number | undefined): string {
+  return seconds === undefined ? "" : ` of ${seconds} s`;
 }
 
-/** A part of a chord failed, so its body was not run. */
-export class ChordError extends TaskError {
-  constructor(message = "a part of the chord failed", options: TaskErrorOptions = {}) {
-    super("ChordError", { args: [message], module: "celery.exceptions", ...options });
-  }
-}
-
-/** The known types, by the name and the module they have on the wire. */
-const KNOWN: Readonly<Record<string, (args: unknown[], options: TaskErrorOptions) => TaskError>> = {
-  "celery.exceptions.NotRegistered": ([task], options) => new NotRegistered(textOf(task), options),
-  "celery.exceptions.TaskRevokedError": ([why], options) => new TaskRevokedError(textOf(why), options),
-  "celery.exceptions.MaxRetriesExceededError": ([why], options) =>
-    new MaxRetriesExceededError(textOf(why), options),
-  "celery.exceptions.ChordError": ([why], options) => new ChordError(textOf(why), options),
-  "billiard.exceptions.WorkerLostError": ([why], options) => new WorkerLostError(textOf(why), options),
-  "billiard.exceptions.TimeLimitExceeded": ([limit], options) =>
-    new TimeLimitExceeded(typeof limit === "number" ? limit : undefined, options),
-  "billiard.exceptions.SoftTimeLimitExceeded": ([limit], options) =>
-    new SoftTimeLimitExceeded(typeof limit === "number" ? limit : undefined, options),
-};
-
-/** The error of that type and module: one of the subclasses above, else a plain `TaskError`. */
+/** The error that a stored type, module and `args` stand for: one of the subclasses above where there is one. */
 export function taskErrorOf(
-  type: string,
-  module: string,
-  args: unknown[],
-  options: TaskErrorOptions,
+  options: TaskErrorOptions & { type: string; args: readonly unknown[] },
 ): TaskError {
-  const known = Object.hasOwn(KNOWN, `${module}.${type}`) ? KNOWN[`${module}.${type}`] : undefined;
-  return known?.(args, { ...options, args }) ?? new TaskError(type, { ...options, args, module });
+  const [first] = options.args;
+  const why = first === undefined ? undefined : textOf(first);
+  const seconds = typeof first === "number" ? first : undefined;
+  switch (options.type) {
+    case "NotRegistered":
+      return new NotRegistered(why ?? "", options);
+    case "TaskRevokedError":
+      return new TaskRevokedError(why, options);
+    case "MaxRetriesExceededError":
+      return new MaxRetriesExceededError(why, options);
+    case "ChordError":
+      return new ChordError(why, options);
+    case "WorkerLostError":
+      return new WorkerLostError(why, options);
+    case "TimeLimitExceeded":
+      return new TimeLimitExceeded(seconds, options);
+    case "SoftTimeLimitExceeded":
+      return new SoftTimeLimitExceeded(seconds, options);
+  }
+  return new TaskError(options.args.map(textOf).join(", "), options);
 }
 
 const OUTCOME: unique symbol = Symbol.for("celeriac.outcome") as never;

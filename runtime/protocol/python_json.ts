@@ -9,8 +9,13 @@ import { isJsonExact, type PlainValue, put, toPlain } from "./plain_value.ts";
 
 export { UnserializableError } from "./plain_value.ts";
 
-/** An integer too long for a float's 53 bits perhaps (never a long fraction), or one of kombu's marks. */
-const NEEDS_CARE = /(?:^|[^.\d])\d{16}|"__type__"/;
+/** An integer too long for a float's 53 bits perhaps; the digits of a long fraction are no reason to worry. */
+const LONG_INTEGER = /(?<![.\d])\d{16}/;
+
+/** Whether `JSON.parse` might change this text's values: it holds a long integer, or one of kombu's marks. */
+export function needsCare(text: string): boolean {
+  return text.includes("__type__") || LONG_INTEGER.test(text);
+}
 
 /**
  * Reads JSON as Python writes it. Integers beyond 2^53 become BigInt, kombu's marks `Date` (datetime), `Uint8Array`
@@ -18,7 +23,12 @@ const NEEDS_CARE = /(?:^|[^.\d])\d{16}|"__type__"/;
  * @throws {SyntaxError} When it is no JSON, has an unknown `__type__`, or nests too deep.
  */
 export function parsePythonJson(text: string): unknown {
-  if (NEEDS_CARE.test(text)) return new Reader(text).read();
+  if (needsCare(text)) return new Reader(text).read();
+  return parsePlainJson(text);
+}
+
+/** The same for a text that does not need care, which is not looked for here. @throws {SyntaxError} */
+export function parsePlainJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

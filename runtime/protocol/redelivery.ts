@@ -55,8 +55,6 @@ function set(text: string, objectStart: number, key: string, value: string): str
     text.slice(object.end - 1);
 }
 
-const STRUCTURE = /["{}[\],:]/g;
-
 /** The object that begins at or after `from`, when nothing but space stands before it and its end is there. */
 function objectAt(text: string, from: number): Span | undefined {
   const start = from + (/^\s*/.exec(text.slice(from, from + 64))?.[0].length ?? 0);
@@ -102,19 +100,36 @@ function valueOf(text: string, objectStart: number, key: string): Span | undefin
 
 /** The next bracket, comma, colon or opening quote after the one at `at`, or -1; strings are stepped over whole. */
 function hop(text: string, at: number): number {
-  let from = at + 1;
-  if (text[at] === '"') {
-    for (;; from++) {
-      from = text.indexOf('"', from);
-      if (from < 0) return -1;
-      let backslashes = 0;
-      while (text[from - 1 - backslashes] === "\\") backslashes++;
-      if (backslashes % 2 === 0) break;
-    }
-    from++;
+  let next = at + 1;
+  if (text.charCodeAt(at) === QUOTE) {
+    next = text.indexOf('"', next);
+    while (next >= 0 && isEscaped(text, next)) next = text.indexOf('"', next + 1);
+    if (next < 0) return -1;
+    next++;
   }
-  STRUCTURE.lastIndex = from;
-  return STRUCTURE.exec(text)?.index ?? -1;
+  for (; next < text.length; next++) {
+    switch (text.charCodeAt(next)) {
+      case QUOTE:
+      case COMMA:
+      case COLON:
+      case 0x5b: // [
+      case 0x5d: // ]
+      case 0x7b: // {
+      case 0x7d: // }
+        return next;
+    }
+  }
+  return -1;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text[at - 1 - backslashes] === "\\") backslashes++;
+  return backslashes % 2 === 1;
 }
 
 function trimmed(text: string, start: number, end: number): Span {

@@ -228,12 +228,14 @@ export function decodeResult(text: string): DecodedResult {
 function errorOf(result: unknown, traceback: string | null, taskId: string): TaskError {
   const error = isRecord(result) ? result : { exc_message: result };
   const message = error.exc_message;
-  return taskErrorOf(
-    typeof error.exc_type === "string" ? error.exc_type : "Error",
-    typeof error.exc_module === "string" ? error.exc_module : "celery.exceptions",
-    Array.isArray(message) ? message : message === null || message === undefined ? [] : [message],
-    { traceback, taskId, remote: error.exc_lang === "js" ? "js" : "python" },
-  );
+  return taskErrorOf({
+    type: typeof error.exc_type === "string" ? error.exc_type : "Error",
+    module: textOrNull(error.exc_module) ?? undefined,
+    args: Array.isArray(message) ? message : message === null || message === undefined ? [] : [message],
+    traceback,
+    taskId,
+    remote: error.exc_lang === "js" ? "js" : "python",
+  });
 }
 
 function textOrNull(value: unknown): string | null {

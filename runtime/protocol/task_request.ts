@@ -8,6 +8,7 @@ import { decodeBase64, decodeBase64Text } from "./base64.ts";
 import { decompress } from "./compression.ts";
 import { parseIso } from "./dates.ts";
 import { isRecord, parseEnvelope, type RawEnvelope } from "./envelope.ts";
+import { needsCare, parsePlainJson } from "./python_json.ts";
 import { serializerFor } from "./serializers.ts";
 import type { SignatureData } from "./task_call.ts";
 
@@ -80,8 +81,9 @@ type Fields = Record<string, unknown>;
  * @throws {BadMessageError} Always this one, with a short `reason`, and the task's id and name where they can be read.
  */
 export function decodeTask(text: string, limits: MessageLimits = {}): TaskRequest {
-  const raw = parseEnvelope(text);
+  let raw = parseEnvelope(text, parsePlainJson);
   const bare = raw.body === undefined && raw.task !== undefined;
+  if ((bare || hasDelicateHeaders(raw.headers)) && needsCare(text)) raw = parseEnvelope(text);
   const headers = isRecord(raw.headers) ? raw.headers : {};
   let fields: Fields = bare ? raw : headers;
   try {
@@ -162,17 +164,40 @@ function tooLarge(limits: MessageLimits): BadMessageError {
   });
 }
 
-/** The user's headers; counts all of them on the way. */
+/** Whether the user's headers may hold what a plain parse changes: long integers, kombu's marks. */
+function hasDelicateHeaders(headers: unknown): boolean {
+  if (!isRecord(headers)) return false;
+  for (const key in headers) {
+    if (RESERVED.has(key) && key !== "stamps") continue;
+    const value = headers[key];
+    if (
+      typeof value === "object" ? value !== null : typeof value === "number" && !Number.isSafeInteger(value)
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function holdsAny(value: object | null): boolean {
+  for (const _ in value) return true;
+  return false;
+}
+
+/** The user's headers. Counts all headers; those of Celery's names are looked into only where they are kept. */
 function ownHeaders(headers: Fields, max: number): Fields {
   const own: Fields = {};
   let count = 0;
   for (const key in headers) {
-    const value = headers[key];
     count++;
-    if (typeof value === "object" && value !== null) count += sizeOf(value, max - count);
-    if (count > max) throw new BadMessageError("too many headers", { detail: `more than ${max}` });
-    if (!RESERVED.has(key)) own[key] = value;
+    const reserved = RESERVED.has(key);
+    if (reserved && key !== "stamps") continue;
+    const value = headers[key];
+    if (typeof value === "object" && holdsAny(value)) count += sizeOf(value!, max - count);
+    if (!reserved) own[key] = value;
+    if (count > max) break;
   }
+  if (count > max) throw new BadMessageError("too many headers", { detail: `more than ${max}` });
   return own;
 }
 
@@ -197,7 +222,8 @@ function requestOf(
   own: Fields,
   protocol: 1 | 2,
 ): TaskRequest {
-  const [args, kwargs, embed] = triple;
+  const args = triple[0];
+  const kwargs = triple[1];
   const task = fields.task;
   if (typeof task !== "string" || task === "") throw new BadMessageError("missing task");
   if (triple.length !== 3) {
@@ -205,7 +231,7 @@ function requestOf(
   }
   if (!Array.isArray(args)) throw new BadMessageError("args is not a list");
   if (!isRecord(kwargs)) throw new BadMessageError("kwargs is not an object");
-  const follow = embed ?? {};
+  const follow = triple[2] ?? {};
   if (!isRecord(follow)) throw new BadMessageError("embed is not an object");
   const headers = isRecord(raw.headers) ? raw.headers : {};
   const properties = isRecord(raw.properties) ? raw.properties : {};
@@ -273,13 +299,14 @@ function timeOf(value: unknown, name: string): number | null {
 
 function limitsOf(value: unknown): [number | null, number | null] {
   if (value === null || value === undefined) return [null, null];
-  if (
-    Array.isArray(value) && value.length === 2 &&
-    value.every((limit) => limit === null || numberOf(limit) !== null)
-  ) {
+  if (Array.isArray(value) && value.length === 2 && isLimit(value[0]) && isLimit(value[1])) {
     return value as [number | null, number | null];
   }
   throw new BadMessageError("bad timelimit", { detail: "it is not [hard, soft] in seconds" });
+}
+
+function isLimit(value: unknown): boolean {
+  return value === null || numberOf(value) !== null;
 }
 
 function signaturesOf(value: unknown, name: string): SignatureData[] | null {
@@ -306,31 +333,37 @@ export interface TaskPeek {
   readonly task: string;
 }
 
-const PEEKS = [['"headers": {"lang": "', '", "task": "', '", "id": "'], [
-  '"headers": {"lang":"',
-  '","task":"',
-  '","id":"',
-]];
+const PEEK = '"headers": {"lang":';
 
 /**
  * The task's id and name, for logs and routing: found without parsing in what Celery and this project write, else by
  * decoding the whole. The truth is what {@linkcode decodeTask} says.
  */
 export function peekTask(text: string): TaskPeek | undefined {
-  for (const [open, beforeTask, beforeId] of PEEKS) {
-    const at = text.indexOf(open);
-    if (at < 0) continue;
-    const langEnd = text.indexOf('"', at + open.length);
-    const taskStart = langEnd + beforeTask.length;
-    const taskEnd = text.indexOf('"', taskStart);
-    const idStart = taskEnd + beforeId.length;
-    const idEnd = text.indexOf('"', idStart);
-    if (idEnd < 0 || !text.startsWith(beforeTask, langEnd) || !text.startsWith(beforeId, taskEnd)) break;
-    const task = text.slice(taskStart, taskEnd);
-    const id = text.slice(idStart, idEnd);
-    if (task.includes("\\") || id.includes("\\")) break;
-    return { id, task };
+  return quickPeek(text) ?? peekByDecoding(text);
+}
+
+/** Relies on the order in which Celery writes headers: lang, task, id. A separator is followed by a space, or none. */
+function quickPeek(text: string): TaskPeek | undefined {
+  const at = text.indexOf(PEEK) + PEEK.length;
+  if (at < PEEK.length) return undefined;
+  const spaced = text.charCodeAt(at) === 0x20;
+  const beforeTask = spaced ? '", "task": "' : '","task":"';
+  const beforeId = spaced ? '", "id": "' : '","id":"';
+  const langEnd = text.indexOf('"', at + (spaced ? 2 : 1));
+  const taskStart = langEnd + beforeTask.length;
+  const taskEnd = text.indexOf('"', taskStart);
+  const idStart = taskEnd + beforeId.length;
+  const idEnd = text.indexOf('"', idStart);
+  if (idEnd < 0 || !text.startsWith(beforeTask, langEnd) || !text.startsWith(beforeId, taskEnd)) {
+    return undefined;
   }
+  const task = text.slice(taskStart, taskEnd);
+  const id = text.slice(idStart, idEnd);
+  return task.includes("\\") || id.includes("\\") ? undefined : { id, task };
+}
+
+function peekByDecoding(text: string): TaskPeek | undefined {
   try {
     const { id, task } = decodeTask(text);
     return { id, task };
