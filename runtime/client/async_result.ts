@@ -1,5 +1,5 @@
 /** The result of a call, wherever it is still to come from: what a caller holds after **publish**. */
-import { TaskError } from "../protocol/errors.ts";
+import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 
 /** What a result asks of the app that it belongs to. */
@@ -146,11 +146,14 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
    * @throws {ResultTimeoutError} When `timeout` passed.
    * @throws {BrokerUnavailableError} When the broker or the store could not be reached.
    */
-  async get(options: GetOptions = {}): Promise<Result> {
-    const meta = this.#ready ?? await this.#within(options);
-    if (meta.status === "SUCCESS") return meta.result as Result;
-    if (options.propagate === false) return meta.result as Result;
-    throw meta.result instanceof Error ? meta.result : new TaskError(meta.status, { args: [meta.result] });
+  get(options?: GetOptions & { readonly propagate?: true }): Promise<Result>;
+  /** The task's value or, when it failed, its error, not thrown. */
+  get(options: GetOptions): Promise<Result | TaskError>;
+  async get(options: GetOptions = {}): Promise<Result | TaskError> {
+    const { status, result } = this.#ready ?? await this.#within(options);
+    // What is stored of a state without a value is an error.
+    if (status !== "SUCCESS" && options.propagate !== false) throw result;
+    return result as Result | TaskError;
   }
 
   /** Deletes what is stored of the task. */
