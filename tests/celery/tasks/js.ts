@@ -1,0 +1,111 @@
+/** What Python calls in these tests. */
+import { task } from "../../../mod.ts";
+import { describeValue } from "../describe.ts";
+import { pass, store } from "../store.ts";
+
+export const add = task({ params: ["x", "y"] }, (x: number, y: number) => x + y);
+
+export const greet = task(
+  { params: ["name", "greeting"] },
+  (name: string, greeting = "Hello") => `${greeting}, ${name}!`,
+);
+
+export function echo(value: unknown): unknown {
+  return value;
+}
+
+/** What arrived, as JavaScript sees it. */
+export function describe(...args: unknown[]): string[] {
+  return args.map(describeValue);
+}
+
+/** A value that only JavaScript can write, by its name. */
+export function make(name: string): unknown {
+  return {
+    date: new Date(Date.UTC(2030, 0, 2, 3, 4, 5, 678)),
+    bytes: new Uint8Array([0, 1, 254, 255]),
+    bigint: 2n ** 80n,
+    numbers: [NaN, Infinity, -Infinity, -0, 1.5, 1e300],
+    undefined: undefined,
+    map: new Map([["a", new Set([1, 2])]]),
+    lone: "\ud800 and \u{1f600}",
+    cycle: cycle(),
+    function: { inner: [() => 1] },
+  }[name];
+}
+
+function cycle(): unknown {
+  const value: { self?: unknown } = {};
+  value.self = [value];
+  return value;
+}
+
+class QuotaError extends Error {
+  override readonly name = "QuotaError";
+}
+
+class ValueError extends Error {
+  override readonly name = "ValueError";
+  readonly args: unknown[];
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.args = [message, code];
+  }
+}
+
+/** Fails in the way of that name. */
+export function fail(kind: string, message: string): never {
+  switch (kind) {
+    case "RangeError":
+      throw new RangeError(message);
+    case "TypeError":
+      throw new TypeError(message);
+    case "QuotaError":
+      throw new QuotaError(message, { cause: new Error("the cause of it") });
+    case "ValueError":
+      throw new ValueError(message, 42);
+    case "text":
+      throw message;
+  }
+  throw new Error(message);
+}
+
+/** Leaves a trace beside its result. */
+export async function note(list: string, text: string): Promise<void> {
+  await store().rpush(list, text);
+}
+
+/** Runs until somebody opens the gate. */
+export const started = task({ trackStarted: true }, async (gate: string) => {
+  await pass(gate);
+  return "through";
+});
+
+export const progress = task({ bind: true }, async (ctx, gate: string) => {
+  ctx.updateState({ state: "PROGRESS", meta: { current: 3, total: 10 } });
+  await pass(gate);
+  return "done";
+});
+
+/** What the worker made of the message. */
+export const request = task({ bind: true }, (ctx) => ({
+  id: ctx.id,
+  name: ctx.name,
+  kwargs: ctx.kwargs,
+  retries: ctx.retries,
+  eta: ctx.eta,
+  expires: ctx.expires,
+  headers: ctx.headers,
+  rootId: ctx.rootId,
+  parentId: ctx.parentId,
+  group: ctx.group,
+  correlationId: ctx.correlationId,
+  redelivered: ctx.redelivered,
+  delivery: ctx.deliveryInfo,
+}));
+
+export const silent = task({ ignoreResult: true }, async (list: string) => {
+  await store().rpush(list, "ran");
+  return "not kept";
+});
