@@ -9,6 +9,7 @@ export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/clie
 export type { ApplyOptions, CallOptions } from "./runtime/client/call.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
+export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
 export { SettingsError } from "./runtime/config/resolve.ts";
 export type {
