@@ -1,0 +1,78 @@
+/** The programs of `examples/` that need a worker and nothing else do what they say. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { startWorker, type TestWorker } from "../servers/worker.ts";
+import { runExample, temporaryBroker } from "./program.ts";
+
+describe("the example", () => {
+  let broker: Awaited<ReturnType<typeof temporaryBroker>>, worker: TestWorker;
+  const run = (file: string) => runExample(file, broker.url);
+
+  before(async () => {
+    broker = await temporaryBroker();
+    worker = await startWorker(
+      ["-A", "tasks", "-A", "examples/queue_function.ts", "-c", "2", "-l", "warning", "-b", broker.url],
+    );
+  });
+  after(async () => {
+    await worker.stop();
+    await broker.remove();
+  });
+
+  it("typed_client.ts calls tasks by their signatures", async () => {
+    const [sum, product, ...rest] = await run("typed_client.ts");
+    assert.equal(sum, "1 + 2 = 3");
+    assert.equal(product, "a moment later, 6 * 7 = 42");
+    assert.match(
+      rest.join(" "),
+      /^Hello, Ada! The words: \{\s*a: 2,\s*rose: 2,\s*is: 1,?\s*\} by name: Hi, Grace!$/,
+    );
+  });
+
+  it("error_handling.ts meets every kind of trouble", async () => {
+    const [failed, where, ...rest] = await run("error_handling.ts");
+    assert.equal(failed, "the task failed: RangeError: nothing to be done");
+    assert.match(where, /^where: text\.ts:\d+$/);
+    assert.deepEqual(rest, [
+      "not done yet: no result of text.countDown[ID] after 0.1 s",
+      "given up: Error: the visitor has left",
+      "status: FAILURE",
+      "done after all: lift-off",
+    ]);
+  });
+
+  it("progress.ts sees a task go on", async () => {
+    const lines = await run("progress.ts");
+    assert.equal(lines.pop(), "lift-off");
+    const left = lines.map((line) => Number(/^(\d) to go$/.exec(line)?.[1]));
+    assert.ok(left.length >= 2, lines.join());
+    assert.deepEqual(left, [5, 4, 3, 2, 1].filter((number) => left.includes(number)));
+  });
+
+  it("batch.ts makes ten thousand calls", async () => {
+    const [published, results, right] = await run("batch.ts");
+    assert.match(published, /^10000 calls published after \d+ ms$/);
+    assert.match(results, /^10000 results after \d+ ms$/);
+    assert.equal(right, "all right: true");
+  });
+
+  it("queue_function.ts calls a function here and there", async () => {
+    const [here, key, ...rest] = await run("queue_function.ts");
+    assert.equal(here, "called here: 3");
+    assert.match(key, /^its key: celery-task-meta-[\da-f-]{36}$/);
+    assert.deepEqual(rest, [
+      "its value at once: undefined",
+      "its value a moment later: 3",
+      "a thrown error is the result: RangeError: 1 can't be divided by zero",
+      "what has no value is not stored: PENDING",
+    ]);
+  });
+
+  it("embedded_worker.ts needs no other process", async () => {
+    assert.deepEqual(await run("embedded_worker.ts"), [
+      "tasks: math.add, math.mul",
+      "squares: 1, 4, 9",
+      "done: 3 tasks",
+    ]);
+  });
+});
