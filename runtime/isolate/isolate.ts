@@ -83,7 +83,7 @@ export interface LogReport {
 
 /** Hears what an isolate has to say. */
 export interface IsolateListener {
-  /** `busy` is how many ms the reported jobs ran, all together. */
+  /** `busy` is how many ms the reported jobs ran, all together. Without reports it answers {@linkcode Isolate.ask}. */
   finished(reports: readonly (number | string)[], busy: number): void;
   state(report: StateReport): void;
   log(line: LogReport): void;
@@ -98,6 +98,8 @@ export interface Isolate {
   start(): Promise<readonly TaskDescription[]>;
   /** Hands jobs over: job, envelope text, job, envelope text, and so on. Each is already offered on the board. */
   run(jobs: readonly (number | string)[]): void;
+  /** Asks for a report, be it an empty one: it comes once nothing holds the isolate up. */
+  ask(): void;
   /** Ends it at once, whatever runs in it. */
   terminate(): void;
 }

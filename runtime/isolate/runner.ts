@@ -68,8 +68,9 @@ export class Runner {
     };
   }
 
-  /** Adds jobs (job, text, job, text) and runs what there is room for. */
+  /** Adds jobs (job, text, job, text) and runs what there is room for; no jobs are a question, answered at once. */
   take(jobs: readonly (number | string)[]): void {
+    if (jobs.length === 0) return this.#output.report([0]);
     for (let i = 0; i < jobs.length; i++) this.#queue.push(jobs[i]);
     this.#next();
   }

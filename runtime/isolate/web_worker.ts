@@ -70,6 +70,10 @@ export class WebWorkerIsolate implements Isolate {
     this.#port?.postMessage(jobs);
   }
 
+  ask(): void {
+    this.#port?.postMessage([]);
+  }
+
   terminate(): void {
     this.#port?.close();
     this.#worker?.terminate();

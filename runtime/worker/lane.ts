@@ -90,6 +90,11 @@ export class Lane {
     this.#state = "lively";
   }
 
+  /** The isolate has answered {@linkcode Isolate.ask}: whatever kept it from starting jobs is over. */
+  answered(): void {
+    if (this.#state === "blocked" && !this.#has("waiting")) this.#state = "slow";
+  }
+
   /** Looks whether it is in a long task; true when deliveries wait behind one. */
   look(): boolean {
     if (this.#held.size === 0 || this.#clock.monotonic() - this.#lastProgress <= QUIET_MS) return false;
@@ -120,6 +125,7 @@ export class Lane {
       this.#remove(job);
       taken.push(delivery);
     }
+    if (taken.length > 0 && this.#state === "blocked") this.isolate.ask();
     return taken.reverse();
   }
 

@@ -174,7 +174,8 @@ export class Pool {
         reports[i + 4],
       );
     }
-    lane.measure(reports.length / REPORT_STRIDE, busy);
+    if (reports.length > 0) lane.measure(reports.length / REPORT_STRIDE, busy);
+    else lane.answered();
     if (this.#homeless.length > 0) this.dispatch([]);
     if (lane.size === 0) this.#feed(lane);
     this.#listener.reported();

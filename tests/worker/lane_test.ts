@@ -13,8 +13,12 @@ class HandIsolate implements Isolate {
   readonly jobs: Job[] = [];
   start = () => Promise.resolve([]);
   terminate = () => {};
+  asked = 0;
   run(jobs: readonly (number | string)[]): void {
     for (let i = 0; i < jobs.length; i += 2) this.jobs.push(jobs[i] as number);
+  }
+  ask(): void {
+    this.asked++;
   }
 }
 
@@ -111,6 +115,23 @@ describe("a lane", () => {
     lane.measure(1, 21);
     assert.ok(lane.room > 0);
   });
+
+  for (const running of [0, 1]) {
+    it(`takes more once an isolate that was held up answers, with ${running} of its slots in use`, async () => {
+      const { clock, lane, isolate, deliveries, runJobs } = setUp(2);
+      lane.give(deliveries(1), 0, 1);
+      runJobs(1, 1);
+      lane.give(deliveries(3), 0, 3);
+      for (const job of isolate.jobs.slice(0, running)) isolate.board.claim(job, clock.now());
+      await clock.advance(21);
+      assert.equal(lane.look(), true);
+      assert.equal(lane.takeBack(Infinity).length, 3 - running);
+      assert.equal(lane.room, 0);
+      assert.equal(isolate.asked, 1);
+      lane.answered();
+      assert.equal(lane.room, 2 - running);
+    });
+  }
 
   it("takes nothing ahead while a long task runs alone", async () => {
     const { clock, lane, isolate, deliveries, runJobs } = setUp(2);
