@@ -57,6 +57,15 @@ function routeText(exchange: string, routingKey: string): string {
   return text;
 }
 
+const JSON_CONTENT = `"content-encoding": "utf-8", "content-type": "application/json"`;
+
+function contentText({ contentType, contentEncoding }: WireMessage): string {
+  if (contentType === "application/json" && contentEncoding === "utf-8") return JSON_CONTENT;
+  return `"content-encoding": ${JSON.stringify(contentEncoding)}, "content-type": ${
+    JSON.stringify(contentType)
+  }`;
+}
+
 /**
  * The envelope's text, as kombu writes it.
  * @throws {UnserializableError} For a header that no message can carry.
@@ -66,8 +75,8 @@ export function encodeEnvelope(message: WireMessage): string {
   let properties = "";
   if (correlationId !== undefined) properties = `"correlation_id": ${JSON.stringify(correlationId)}, `;
   if (replyTo !== undefined) properties += `"reply_to": ${JSON.stringify(replyTo)}, `;
-  return `{"body": "${encodeBase64(message.body)}", "content-encoding": "${message.contentEncoding}", ` +
-    `"content-type": "${message.contentType}", "headers": ${stringifyPythonJson(message.headers)}, ` +
+  return `{"body": "${encodeBase64(message.body)}", ${contentText(message)}, ` +
+    `"headers": ${stringifyPythonJson(message.headers)}, ` +
     `"properties": {${properties}"delivery_mode": ${message.deliveryMode ?? 2}, ` +
     `${routeText(message.exchange, message.routingKey)}, "priority": ${message.priority}, ` +
     `"body_encoding": "base64", "delivery_tag": "${freshTag()}"}}`;

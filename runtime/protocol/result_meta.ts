@@ -76,7 +76,10 @@ export function encodeState(meta: ResultMeta): string {
   );
 }
 
-/** The text of a failure, from whatever was thrown; `now` is milliseconds since 1970. Never throws. */
+/**
+ * The text of a failure, from whatever was thrown; `now` is milliseconds since 1970. An argument of the error that
+ * can't be serialized is replaced by its text.
+ */
 export function encodeFailure(id: string, error: unknown, now: number, options: FailureOptions): string {
   const state = options.state ?? "FAILURE";
   const traceback = options.traceback === undefined ? tracebackOf(error) : options.traceback;
@@ -127,33 +130,15 @@ const BUILTINS = new Set(
 
 /** `exc_lang` is not Celery's: Python passes over it, our callers learn from it where the task ran. */
 function encodeError(error: unknown, taskModule: string): string {
-  const type = nameOf(error);
-  const own = isRecord(error) ? error.module : undefined;
-  const module = error instanceof TaskError ||
-      (typeof own === "string" && Array.isArray((error as { args?: unknown }).args))
-    ? String(own)
-    : BUILTINS.has(type)
-    ? "builtins"
-    : taskModule;
-  return `{"exc_type": ${JSON.stringify(type)}, "exc_message": [${
-    argsOf(error).map(argumentText).join(", ")
-  }], ` +
-    `"exc_module": ${JSON.stringify(module)}, "exc_lang": "js"}`;
-}
-
-function nameOf(error: unknown): string {
-  try {
-    const name = isRecord(error) ? error.name : undefined;
-    return typeof name === "string" && name !== "" ? name : "Error";
-  } catch {
-    return "Error";
-  }
-}
-
-function argsOf(error: unknown): unknown[] {
-  if (!isRecord(error)) return [error === undefined ? "undefined" : error];
-  if (Array.isArray(error.args)) return error.args;
-  return typeof error.message === "string" ? [error.message] : [error];
+  const { name, module, args, message } = isRecord(error) ? error : {} as Record<string, unknown>;
+  const type = typeof name === "string" && name !== "" ? name : "Error";
+  const hasArgs = Array.isArray(args);
+  const where = hasArgs && typeof module === "string" ? module : BUILTINS.has(type) ? "builtins" : taskModule;
+  const shown = hasArgs
+    ? args
+    : [typeof message === "string" ? message : error === undefined ? "undefined" : error];
+  return `{"exc_type": ${JSON.stringify(type)}, "exc_message": [${shown.map(argumentText).join(", ")}], ` +
+    `"exc_module": ${JSON.stringify(where)}, "exc_lang": "js"}`;
 }
 
 /** An argument that can't be serialized is replaced by its text, as in Celery. */
@@ -172,8 +157,17 @@ function argumentText(value: unknown): string {
 const MAX_TRACEBACK = 32 * 1024;
 const MAX_CAUSES = 10;
 
+/** What workers say of tasks, not what a task throws: where in the worker that was said helps nobody. */
+const SAID_BY_WORKERS = new Set([
+  "NotRegistered",
+  "TaskRevokedError",
+  "WorkerLostError",
+  "TimeLimitExceeded",
+]);
+
 /** The stack of an error and of what caused it; null for what has none. */
 export function tracebackOf(error: unknown): string | null {
+  if (error instanceof TaskError && SAID_BY_WORKERS.has(error.type)) return error.traceback;
   const parts: string[] = [];
   collect(error, "", parts);
   const text = parts.join("\n");
@@ -182,13 +176,16 @@ export function tracebackOf(error: unknown): string | null {
 }
 
 function collect(error: unknown, label: string, parts: string[]): void {
-  if (!(error instanceof Error) || parts.length >= MAX_CAUSES) {
-    if (label !== "" && parts.length < MAX_CAUSES) parts.push(label + argumentText(error));
+  if (parts.length >= MAX_CAUSES) return;
+  if (!(error instanceof Error)) {
+    if (label !== "") parts.push(label + argumentText(error));
     return;
   }
-  const head = `${error.name}: ${error.message}`;
   const stack = error.stack ?? "";
-  parts.push(label + (stack.includes(error.message) ? stack : `${head}\n${stack}`));
+  parts.push(label + (stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`));
+  if (error instanceof TaskError && error.traceback !== null) {
+    parts.push(`Where it was raised: ${error.traceback}`);
+  }
   if (error instanceof AggregateError) {
     for (const inner of error.errors) collect(inner, "One of its errors: ", parts);
   }

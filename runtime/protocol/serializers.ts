@@ -2,9 +2,8 @@
  * How bodies become bytes: JSON and MessagePack, as kombu writes them. Both only describe data. Pickle and YAML can run
  * code while they are read, so they are refused, always.
  */
-import { decode as unpack, encode as pack } from "@msgpack/msgpack";
 import { BadMessageError, quoted, RefusedContentError } from "./bad_message.ts";
-import { type PlainValue, toPlain, UnserializableError } from "./plain_value.ts";
+import { readMsgpack, writeMsgpack } from "./msgpack.ts";
 import { parsePythonJson, stringifyPythonJson } from "./python_json.ts";
 
 export { RefusedContentError } from "./bad_message.ts";
@@ -36,25 +35,17 @@ const json: Serializer = {
   },
 };
 
-/**
- * Integers of 64 bits are BigInt beyond 2^53. A `Date` becomes MessagePack's own timestamp: kombu refuses dates here,
- * Python reads it as `msgpack.Timestamp`.
- */
 const msgpack: Serializer = {
   name: "msgpack",
   contentType: "application/x-msgpack",
   contentEncoding: "binary",
-  encode(value) {
-    const plain = toPlain(value);
-    refuseWideIntegers(plain, "$");
-    return pack(plain, { useBigInt64: true, maxDepth: 1000 });
-  },
+  encode: writeMsgpack,
   decode(body) {
     if (typeof body === "string") {
       throw new BadMessageError("body is not MessagePack", { detail: "it is text" });
     }
     try {
-      return narrowIntegers(unpack(body, { useBigInt64: true }));
+      return readMsgpack(body);
     } catch (cause) {
       throw new BadMessageError("body is not MessagePack", { detail: (cause as Error).message, cause });
     }
@@ -103,34 +94,4 @@ function refused(what: string, wanted: string): RefusedContentError {
     ? `${wanted} can run code while it is read and is never accepted`
     : `${quoted(wanted)} is not known`;
   return new RefusedContentError(`refused ${what}`, { detail: `${problem}: use json or msgpack` });
-}
-
-function refuseWideIntegers(value: PlainValue, path: string): void {
-  if (typeof value === "bigint") {
-    if (value >= 2n ** 64n || value < -(2n ** 63n)) {
-      throw new UnserializableError(path, "is an integer of more than 64 bits: send it as text, or use json");
-    }
-  } else if (Array.isArray(value)) {
-    value.forEach((item, i) => refuseWideIntegers(item, `${path}[${i}]`));
-  } else if (typeof value === "object" && value !== null && !(value instanceof Uint8Array)) {
-    for (const key of Object.keys(value)) {
-      refuseWideIntegers((value as Record<string, PlainValue>)[key], `${path}.${key}`);
-    }
-  }
-}
-
-function narrowIntegers(value: unknown): unknown {
-  if (typeof value === "bigint") {
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : value;
-  }
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = narrowIntegers(value[i]);
-  } else if (
-    typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
-  ) {
-    const object = value as Record<string, unknown>;
-    for (const key of Object.keys(object)) object[key] = narrowIntegers(object[key]);
-  }
-  return value;
 }

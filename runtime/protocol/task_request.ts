@@ -8,6 +8,7 @@ import { decodeBase64, decodeBase64Text } from "./base64.ts";
 import { decompress } from "./compression.ts";
 import { parseIso } from "./dates.ts";
 import { isRecord, parseEnvelope, type RawEnvelope } from "./envelope.ts";
+import { put } from "./plain_value.ts";
 import { needsCare, parsePlainJson } from "./python_json.ts";
 import { serializerFor } from "./serializers.ts";
 import type { SignatureData } from "./task_call.ts";
@@ -82,13 +83,17 @@ type Fields = Record<string, unknown>;
  */
 export function decodeTask(text: string, limits: MessageLimits = {}): TaskRequest {
   let raw = parseEnvelope(text, parsePlainJson);
+  let headers = isRecord(raw.headers) ? raw.headers : {};
   const bare = raw.body === undefined && raw.task !== undefined;
-  if ((bare || hasDelicateHeaders(raw.headers)) && needsCare(text)) raw = parseEnvelope(text);
-  const headers = isRecord(raw.headers) ? raw.headers : {};
+  const hasOwn = hasOwnHeaders(headers);
+  if ((bare || hasOwn) && needsCare(text)) {
+    raw = parseEnvelope(text);
+    headers = isRecord(raw.headers) ? raw.headers : {};
+  }
   let fields: Fields = bare ? raw : headers;
   try {
     if (bare) return bareRequest(raw, text, limits);
-    const own = ownHeaders(headers, limits.maxHeaders ?? MAX_HEADERS);
+    const own = hasOwn ? ownHeaders(headers, limits.maxHeaders ?? MAX_HEADERS) : {};
     const body = decodeBody(raw, headers, limits);
     if (Array.isArray(body)) return requestOf(fields, body, raw, own, 2);
     if (!isRecord(body)) {
@@ -164,24 +169,11 @@ function tooLarge(limits: MessageLimits): BadMessageError {
   });
 }
 
-/** Whether the user's headers may hold what a plain parse changes: long integers, kombu's marks. */
-function hasDelicateHeaders(headers: unknown): boolean {
-  if (!isRecord(headers)) return false;
-  for (const key in headers) {
-    if (RESERVED.has(key) && key !== "stamps") continue;
-    const value = headers[key];
-    if (
-      typeof value === "object" ? value !== null : typeof value === "number" && !Number.isSafeInteger(value)
-    ) {
-      return true;
-    }
-  }
-  return false;
-}
-
-function holdsAny(value: object | null): boolean {
-  for (const _ in value) return true;
-  return false;
+/** Whether there is any header of the user's, or a stamp: a plain parse might have changed it. */
+function hasOwnHeaders(headers: Fields): boolean {
+  for (const key in headers) if (!RESERVED.has(key)) return true;
+  const stamps = headers.stamps;
+  return typeof stamps === "object" && stamps !== null && Object.keys(stamps).length > 0;
 }
 
 /** The user's headers. Counts all headers; those of Celery's names are looked into only where they are kept. */
@@ -193,11 +185,10 @@ function ownHeaders(headers: Fields, max: number): Fields {
     const reserved = RESERVED.has(key);
     if (reserved && key !== "stamps") continue;
     const value = headers[key];
-    if (typeof value === "object" && holdsAny(value)) count += sizeOf(value!, max - count);
-    if (!reserved) own[key] = value;
-    if (count > max) break;
+    if (typeof value === "object" && value !== null) count += sizeOf(value, max - count);
+    if (!reserved) put(own, key, value);
+    if (count > max) throw new BadMessageError("too many headers", { detail: `more than ${max}` });
   }
-  if (count > max) throw new BadMessageError("too many headers", { detail: `more than ${max}` });
   return own;
 }
 
