@@ -5,17 +5,17 @@ import { startWorker, type TestWorker } from "../servers/worker.ts";
 import { runExample, temporaryBroker } from "./program.ts";
 
 describe("the example", () => {
-  let broker: Awaited<ReturnType<typeof temporaryBroker>>, worker: TestWorker;
+  let broker: Awaited<ReturnType<typeof temporaryBroker>>, worker: TestWorker | undefined;
   const run = (file: string) => runExample(file, broker.url);
 
   before(async () => {
     broker = await temporaryBroker();
     worker = await startWorker(
-      ["-A", "tasks", "-A", "examples/queue_function.ts", "-c", "2", "-l", "warning", "-b", broker.url],
+      ["-A", "tasks", "-A", "examples/queue_function.ts", "-c", "2", "-b", broker.url],
     );
   });
   after(async () => {
-    await worker.stop();
+    await worker?.stop();
     await broker.remove();
   });
 
