@@ -1,7 +1,6 @@
 """The Celery application of the tests: what the Python worker runs. `console.py` holds the client's side."""
 import json
 import os
-import time
 
 import redis
 from celery import Celery
@@ -63,7 +62,7 @@ def request(self):
         "id": r.id, "root_id": r.root_id, "parent_id": r.parent_id, "retries": r.retries, "eta": r.eta, "expires": r.expires,
         "timelimit": r.timelimit, "ignore_result": r.ignore_result, "shadow": r.shadow, "my": (r.headers or {}).get("my"),
         "argsrepr": r.argsrepr, "kwargsrepr": r.kwargsrepr, "reply_to": r.reply_to, "correlation_id": r.correlation_id,
-        "delivery_info": r.delivery_info, "origin": r.origin, "stamps": r.stamps,
+        "delivery_info": r.delivery_info, "stamps": r.stamps,
     }
 
 
@@ -87,9 +86,12 @@ def progress(self, gate):
     return "done"
 
 
-@app.task(name="py.sleep")
-def sleep(seconds):
-    time.sleep(seconds)
+@app.task(name="py.retry", bind=True, max_retries=3)
+def retry(self, times):
+    """Fails so many times before it succeeds."""
+    if self.request.retries < times:
+        raise self.retry(exc=ValueError("again"), countdown=0.1)
+    return self.request.retries
 
 
 @app.task(name="shared.run")
