@@ -1,0 +1,85 @@
+/**
+ * Results as rows: on a task's way a part of the transaction that settles, and what its caller reads. Each row has a
+ * number from a counter that only grows, so that whoever watches asks for what is beyond the last one it has seen.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { StoredResult } from "../result_store.ts";
+
+/** When a result expires that is kept for ever: milliseconds since 1970. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** A result as a watcher finds it. */
+export interface NumberedResult {
+  readonly n: number;
+  readonly id: string;
+  readonly body: string;
+}
+
+export class StoredResults {
+  readonly #count: StatementSync;
+  readonly #put: StatementSync;
+  readonly #newest: StatementSync;
+  readonly #find: StatementSync;
+  readonly #after: StatementSync;
+  readonly #forget: StatementSync;
+  readonly #expired: StatementSync;
+  readonly #sweep: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#count = db.prepare("update counter set value = value + ? where name = 'result' returning value");
+    // Not overwritten: a success that has not expired.
+    this.#put = db.prepare(
+      `insert into result(n, id, success, expires, body) values(?1, ?2, ?3, ?4, ?5)
+       on conflict(id) do update set n = ?1, success = ?3, expires = ?4, body = ?5
+       where not result.success or result.expires <= ?6`,
+    );
+    this.#newest = db.prepare("select value from counter where name = 'result'");
+    this.#find = db.prepare("select n, id, body from result where id = ? and expires > ?");
+    this.#after = db.prepare("select n, id, body from result where n > ? and expires > ? order by n limit ?");
+    this.#forget = db.prepare("delete from result where id = ?");
+    this.#expired = db.prepare("select 1 from result where expires <= ? limit 1");
+    this.#sweep = db.prepare(
+      "delete from result where n in (select n from result where expires <= ? order by expires limit ?)",
+    );
+  }
+
+  /** Stores states, and drops about as many expired ones as it stores. In a write transaction. */
+  put(results: readonly StoredResult[], now: number): void {
+    if (results.length === 0) return;
+    let n = (this.#count.get(results.length) as { value: number }).value - results.length;
+    for (const { id, state, text, ttl } of results) {
+      const expires = ttl === 0 ? NEVER : now + ttl * 1000;
+      this.#put.run(++n, id, state === "SUCCESS" ? 1 : 0, expires, text, now);
+    }
+    this.sweep(now, 2 * results.length);
+  }
+
+  /** The number of the newest result there ever was. */
+  newest(): number {
+    return (this.#newest.get() as { value: number }).value;
+  }
+
+  find(id: string, now: number): NumberedResult | undefined {
+    return this.#find.get(id, now) as unknown as NumberedResult | undefined;
+  }
+
+  /** At most `limit` results beyond `n`, in the order in which they were stored. */
+  after(n: number, now: number, limit: number): NumberedResult[] {
+    return this.#after.all(n, now, limit) as unknown as NumberedResult[];
+  }
+
+  /** In a write transaction. */
+  forget(ids: readonly string[]): void {
+    for (const id of ids) this.#forget.run(id);
+  }
+
+  /** Whether anything has expired. Only reads. */
+  hasExpired(now: number): boolean {
+    return this.#expired.get(now) !== undefined;
+  }
+
+  /** Drops at most `limit` results that have expired. In a write transaction. */
+  sweep(now: number, limit: number): void {
+    if (this.hasExpired(now)) this.#sweep.run(now, limit);
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * One process's connection to a database file: what publish, receive and settle are transactions of. SQLite's calls
+ * are synchronous, so none of them ever waits for another process's lock: who finds it taken tries again after a
+ * short random time in which timers and everything else go on.
+ */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type Clock, sleep, systemClock } from "../../clock.ts";
+import { BrokerUnavailableError } from "../transport.ts";
+import { BadUrlError } from "../url.ts";
+import { Checkpointer, WAL_LENGTH } from "./checkpointer.ts";
+import { explain, isLocked } from "./failure.ts";
+import type { DatabaseLocation } from "./location.ts";
+import { needsUpgrade, upgrade } from "./schema.ts";
+import { WakeUp } from "./wake_up.ts";
+
+/** Milliseconds that a lock of another process is waited for. */
+const PATIENCE = 30_000;
+/** Milliseconds: the longest pause between two tries for the lock. */
+const LONGEST_PAUSE = 16;
+
+/** What a connection is opened with beside its place. */
+export interface DatabaseOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** Connections of this process: those of one clock and place are one. */
+const connections = new WeakMap<Clock, Map<string, Promise<Database>>>();
+
+export class Database {
+  readonly path: string;
+  readonly wakeUp: WakeUp;
+  readonly #db: DatabaseSync;
+  readonly #random: () => number;
+  readonly #checkpointer: Checkpointer;
+  readonly #parts = new Map<unknown, unknown>();
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #size: StatementSync;
+  #users = 0;
+  #closed = false;
+  #forget: () => void;
+
+  /**
+   * The connection of this process to that place, opened when it is the first use of it. Each use ends with
+   * {@linkcode release}.
+   *
+   * @throws {BadUrlError} For a file that cannot be a database of ours.
+   * @throws {BrokerUnavailableError} When it cannot be reached now.
+   */
+  static async use(
+    location: DatabaseLocation,
+    options: DatabaseOptions,
+    signal?: AbortSignal,
+  ): Promise<Database> {
+    signal?.throwIfAborted();
+    let places = connections.get(options.clock);
+    if (places === undefined) connections.set(options.clock, places = new Map());
+    const key = `${location.synchronous} ${location.path}`;
+    let opening = places.get(key);
+    if (opening === undefined) {
+      const forget = () => places.get(key) === opening && places.delete(key);
+      opening = Database.#open(location, options, forget);
+      places.set(key, opening);
+      opening.catch(forget);
+    }
+    const database = await opening;
+    database.#users++;
+    return database;
+  }
+
+  static async #open(
+    location: DatabaseLocation,
+    options: DatabaseOptions,
+    forget: () => void,
+  ): Promise<Database> {
+    const { path, synchronous } = location;
+    let db: DatabaseSync | undefined;
+    try {
+      const opened = db = new DatabaseSync(path);
+      await unlocked(path, options.random, () => {
+        opened.exec("pragma busy_timeout = 0");
+        const isNew = needsUpgrade(opened, path);
+        opened.exec(
+          `${isNew ? "pragma auto_vacuum = incremental;" : ""}
+          pragma synchronous = ${synchronous};
+          pragma cache_size = -65536;
+          pragma mmap_size = 1073741824;
+          pragma wal_autocheckpoint = 0;
+          pragma journal_size_limit = 16777216;
+          pragma temp_store = memory`,
+        );
+        const { journal_mode } = opened.prepare("pragma journal_mode = wal").get() as {
+          journal_mode: string;
+        };
+        if (journal_mode !== "wal") {
+          throw new BadUrlError(`${path} cannot have a write-ahead log there: name a file in a local folder`);
+        }
+        if (!isNew) return;
+        opened.exec("begin immediate");
+        try {
+          upgrade(opened, path);
+          opened.exec("commit");
+        } catch (error) {
+          if (opened.isTransaction) opened.exec("rollback");
+          throw error;
+        }
+      });
+      return new Database(path, opened, options, forget);
+    } catch (error) {
+      db?.close();
+      throw explain(error, path);
+    }
+  }
+
+  private constructor(path: string, db: DatabaseSync, options: DatabaseOptions, forget: () => void) {
+    this.path = path;
+    this.#db = db;
+    this.#random = options.random;
+    this.#forget = forget;
+    this.#begin = db.prepare("begin immediate");
+    this.#commit = db.prepare("commit");
+    this.#size = db.prepare(
+      `select (select freelist_count from pragma_freelist_count) as unused,
+              (select page_count from pragma_page_count) as pages`,
+    );
+    const version = db.prepare("pragma data_version");
+    this.wakeUp = new WakeUp(path, () => (version.get() as { data_version: number }).data_version);
+    this.#checkpointer = new Checkpointer(path, db.prepare(WAL_LENGTH));
+  }
+
+  /** The prepared statements of one step, made once a connection. */
+  part<T>(kind: new (db: DatabaseSync) => T): T {
+    let part = this.#parts.get(kind) as T | undefined;
+    if (part === undefined) this.#parts.set(kind, part = new kind(this.#db));
+    return part;
+  }
+
+  /**
+   * Runs `work` as one transaction that has the write lock from its start: all of it is done, or nothing. `committed`
+   * runs right after the commit, before anything else can.
+   *
+   * @throws {BrokerUnavailableError} When nothing was done: the disk is full, the lock is held for too long, ...
+   */
+  async write<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
+    return await this.#unlocked(() => {
+      let value: T;
+      this.#begin.run();
+      try {
+        value = work();
+        this.#commit.run();
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec("rollback");
+        throw error;
+      }
+      committed?.(value);
+      this.wakeUp.committed();
+      this.#checkpointer.committed();
+      return value;
+    });
+  }
+
+  /** Runs `work`, which only reads; several statements may see what was committed between them. */
+  read<T>(work: () => T): Promise<T> {
+    return this.#unlocked(work);
+  }
+
+  /** Runs `work`, which only reads, on one state of the database. */
+  snapshot<T>(work: () => T): Promise<T> {
+    return this.#unlocked(() => {
+      this.#db.exec("begin");
+      try {
+        return work();
+      } finally {
+        this.#db.exec("commit");
+      }
+    });
+  }
+
+  async #unlocked<T>(work: () => T): Promise<T> {
+    try {
+      return await unlocked(this.path, this.#random, () => {
+        if (this.#closed) throw new BrokerUnavailableError(`${this.path} is closed`);
+        return work();
+      });
+    } catch (error) {
+      throw explain(error, this.path);
+    }
+  }
+
+  /** Gives a part of the file back to the disk, when most of it is unused. */
+  async shrink(): Promise<void> {
+    const { unused, pages } = await this.read(() => this.#size.get() as { unused: number; pages: number });
+    if (unused < 2_000 || unused * 2 < pages) return;
+    await this.write(() => this.#db.exec("pragma incremental_vacuum(1000)"));
+  }
+
+  /** Ends one use; the last one closes the connection. */
+  async release(): Promise<void> {
+    if (--this.#users > 0 || this.#closed) return;
+    this.#closed = true;
+    this.#forget();
+    this.wakeUp.close();
+    await this.#checkpointer.close();
+    this.#db.close();
+  }
+}
+
+/** Runs `work` as soon as no other process holds the lock it needs. Wall time: another process's, not a test's. */
+async function unlocked<T>(path: string, random: () => number, work: () => T): Promise<T> {
+  let end = 0;
+  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    try {
+      return work();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      const now = systemClock.monotonic();
+      if (end === 0) end = now + PATIENCE;
+      if (now > end) {
+        throw new BrokerUnavailableError(
+          `${path} has been locked by another process for ${
+            PATIENCE / 1000
+          } s: end that process, or wait for it`,
+          { cause: error },
+        );
+      }
+    }
+    await sleep(systemClock, pause * (0.5 + random()));
+  }
+}

@@ -1,0 +1,330 @@
+/** A worker's view of queues in a database file: on a task's way, settle and receive as one transaction. */
+import type { Clock, TimerHandle } from "../../clock.ts";
+import { isSqliteResultsOf } from "../../results/sqlite.ts";
+import { StoredResults } from "../../results/sqlite/stored_results.ts";
+import type { StoredResult } from "../../results/result_store.ts";
+import { Lease, type OwnerBeat } from "../lease.ts";
+import { takeTurns } from "../turns.ts";
+import type {
+  Delivery,
+  Receiver,
+  ReceiverEvents,
+  ReceiverOptions,
+  Settlement,
+  TransportOptions,
+} from "../transport.ts";
+import type { Database } from "./database.ts";
+import { FETCH_BYTES, FetchStep } from "./fetch_step.ts";
+import { Owners } from "./owners.ts";
+import { type EncodedMessage, encodeMessage, PublishStep } from "./publish_step.ts";
+import { Schedule } from "./schedule.ts";
+import { SettleStep } from "./settle_step.ts";
+
+/** Milliseconds: the longest that timers of all runtimes can be set to, rounded down to days. */
+const MAX_WAIT = 24 * 86_400_000;
+/** Messages that one transaction restores at most, and expired results that one drops. */
+const SLICE = 250;
+
+/** A delivery in this receiver's hands. */
+class Held implements Delivery {
+  readonly tag: number;
+  readonly queue: string;
+  readonly text: string;
+  readonly id: number;
+  readonly priority: number;
+  /** The last transaction that settled it; when that one is rolled back, the next has another number. */
+  settledIn = 0;
+
+  constructor(tag: number, queue: string, text: string, id: number, priority: number) {
+    this.tag = tag;
+    this.queue = queue;
+    this.text = text;
+    this.id = id;
+    this.priority = priority;
+  }
+}
+
+/** What a transaction has done, to be taken over when it is committed. */
+interface Done {
+  /** The owner of what was fetched. */
+  owner: number;
+  readonly settled: Held[];
+  readonly fetched: Held[];
+  /** Deliveries that others have by now. */
+  lost: Held[];
+  readonly dead: { readonly queue: string; readonly reason: string }[];
+  restored: number;
+}
+
+export class SqliteReceiver implements Receiver {
+  readonly storesResults: boolean;
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #limits: TransportOptions;
+  readonly #queues: readonly string[];
+  readonly #worker: string;
+  readonly #events: ReceiverEvents;
+  readonly #lease: Lease;
+  readonly #closed = new AbortController();
+  readonly #held = new Map<string | number, Held>();
+  #troubled = false;
+  #owner = 0;
+  #lastTag = 0;
+  #transaction = 0;
+  #turn = 0;
+
+  constructor(db: Database, limits: TransportOptions, options: ReceiverOptions) {
+    this.#db = db;
+    this.#clock = limits.clock;
+    this.#limits = limits;
+    this.#queues = options.queues;
+    this.#worker = options.worker;
+    this.#events = options.events;
+    this.storesResults = isSqliteResultsOf(options.results, db.path);
+    this.#lease = new Lease(limits.clock, limits.lease, {
+      renew: () => this.#renew(),
+      others: () => this.#others(),
+      bury: (dead) => this.#bury(dead),
+    }, (error) => this.#trouble(error));
+    this.#lease.start();
+  }
+
+  async exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]> {
+    this.#closed.signal.throwIfAborted();
+    if (settlements.length === 0) {
+      // The lock is not asked for when there is nothing to do with it.
+      if (room <= 0 || !await this.#db.read(() => this.#hasWork())) return [];
+    }
+    const follows = settlements.map(({ follow }) => follow?.map(encodeMessage));
+    const done = await this.#db.write(
+      () => this.#settleAndFetch(settlements, follows, room),
+      (done) => this.#takeOver(done),
+    );
+    return done.fetched;
+  }
+
+  #hasWork(): boolean {
+    return this.#db.part(FetchStep).hasReady(this.#queues) ||
+      this.#db.part(Schedule).next() <= this.#clock.now();
+  }
+
+  /** The transaction: publish what follows, store results, settle, fetch. */
+  #settleAndFetch(
+    settlements: readonly Settlement[],
+    follows: readonly (readonly EncodedMessage[] | undefined)[],
+    room: number,
+  ): Done {
+    const now = this.#clock.now();
+    const done = this.#begin();
+    const ours: [Settlement, Held][] = [];
+    for (const [index, settlement] of settlements.entries()) {
+      const held = done.lost.length > 0 ? undefined : this.#held.get(settlement.delivery.tag);
+      if (held === undefined || held.settledIn === this.#transaction) continue;
+      held.settledIn = this.#transaction;
+      ours.push([settlement, held]);
+      done.settled.push(held);
+      const follow = follows[index];
+      if (follow !== undefined) this.#db.part(PublishStep).publish(follow);
+    }
+    if (this.storesResults) this.#storeResults(ours, now);
+    this.#settle(ours, now, done);
+    if (room > 0) this.#fetch(room, now, done);
+    return done;
+  }
+
+  /** Begins every transaction of this receiver: nobody else can take what it holds until the commit. */
+  #begin(): Done {
+    this.#transaction++;
+    const done: Done = { owner: this.#owner, settled: [], fetched: [], lost: [], dead: [], restored: 0 };
+    if (done.owner !== 0 && !this.#db.part(Owners).exists(done.owner)) {
+      done.owner = 0;
+      done.lost = [...this.#held.values()];
+    }
+    return done;
+  }
+
+  #storeResults(ours: readonly [Settlement, Held][], now: number): void {
+    const results: StoredResult[] = [];
+    for (const [{ result }] of ours) if (result !== undefined) results.push(result);
+    this.#db.part(StoredResults).put(results, now);
+  }
+
+  #settle(ours: readonly [Settlement, Held][], now: number, done: Done): void {
+    const step = this.#db.part(SettleStep);
+    const acknowledged: number[] = [];
+    for (const [{ outcome, due, reason }, held] of ours) {
+      if (outcome === "ack") acknowledged.push(held.id);
+      else if (outcome === "return") step.handBack(held);
+      else if (outcome === "delay") step.delay(held, due ?? now);
+      else if (outcome === "dead") step.bury(held, reason ?? "", now);
+      else {
+        const died = step.restore(held, this.#limits.maxDeliveries, now);
+        if (died !== undefined) done.dead.push({ queue: held.queue, reason: died });
+      }
+    }
+    step.acknowledge(acknowledged);
+  }
+
+  #fetch(room: number, now: number, done: Done): void {
+    this.#db.part(Schedule).moveDue(now);
+    const step = this.#db.part(FetchStep);
+    const limits = { maxMessageBytes: this.#limits.maxMessageBytes, now };
+    const budget = { bytes: FETCH_BYTES };
+    takeTurns(this.#queues, this.#turn++, room, (queue, most) => {
+      if (!step.hasReady([queue])) return 0;
+      if (done.owner === 0) done.owner = this.#db.part(Owners).add(this.#worker);
+      const refused = (reason: string) => void done.dead.push({ queue, reason });
+      const taken = step.take(queue, most, done.owner, budget, limits, refused);
+      for (const { id, priority, text } of taken) {
+        done.fetched.push(new Held(++this.#lastTag, queue, text, id, priority));
+      }
+      return taken.length;
+    });
+  }
+
+  /** What the commit has made true. Runs right after it, so that no other exchange sees the old state. */
+  #takeOver(done: Done): void {
+    this.#owner = done.owner;
+    if (done.lost.length > 0) this.#held.clear();
+    for (const held of done.settled) this.#held.delete(held.tag);
+    for (const held of done.fetched) this.#held.set(held.tag, held);
+    if (done.lost.length > 0) this.#events.lost(done.lost);
+    for (const { queue, reason } of done.dead) this.#events.dead(queue, reason);
+    if (done.restored > 0) this.#events.restored(done.restored);
+    this.#trouble(undefined);
+  }
+
+  /** One turn of the lease: renews it, and keeps the house that all workers share. */
+  async #renew(): Promise<void> {
+    if (this.#held.size > 0) {
+      await this.#db.write(() => {
+        const done = this.#begin();
+        if (done.owner !== 0) this.#db.part(Owners).renew(done.owner);
+        return done;
+      }, (done) => this.#takeOver(done));
+    }
+    await this.#restoreOrphans();
+    const now = this.#clock.now();
+    const results = this.#db.part(StoredResults);
+    if (await this.#db.read(() => this.#db.part(Schedule).next() <= now || results.hasExpired(now))) {
+      await this.#db.write(() => {
+        this.#db.part(Schedule).moveDue(now);
+        results.sweep(now, SLICE);
+      });
+    }
+    await this.#db.shrink();
+    this.#trouble(undefined);
+  }
+
+  async #others(): Promise<OwnerBeat[]> {
+    const beats = await this.#db.read(() => this.#db.part(Owners).beats());
+    return beats.filter(({ owner }) => owner !== this.#owner);
+  }
+
+  async #bury({ owner, beat }: OwnerBeat): Promise<void> {
+    await this.#db.write(() => this.#db.part(Owners).remove(owner, beat));
+    await this.#restoreOrphans();
+  }
+
+  /** Restores what nobody owns, a slice at a time: after each one, another peer could go on. */
+  async #restoreOrphans(): Promise<void> {
+    const owners = this.#db.part(Owners);
+    while ((await this.#db.read(() => owners.orphans(1))).length > 0) {
+      await this.#db.write(() => {
+        const done = this.#begin();
+        const now = this.#clock.now();
+        for (const orphan of owners.orphans(SLICE)) {
+          done.restored++;
+          const died = this.#db.part(SettleStep).restore(orphan, this.#limits.maxDeliveries, now);
+          if (died !== undefined) done.dead.push({ queue: orphan.queue, reason: died });
+        }
+        return done;
+      }, (done) => this.#takeOver(done));
+    }
+  }
+
+  /** Says once that something is wrong, and once that it is right again. */
+  #trouble(error: unknown): void {
+    if (error === undefined) {
+      if (this.#troubled) this.#events.trouble(`${this.#db.path} answers again`);
+      this.#troubled = false;
+    } else if (!this.#troubled) {
+      this.#troubled = true;
+      this.#events.trouble(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async arrival(signal: AbortSignal): Promise<void> {
+    const closed = this.#closed.signal;
+    const stop = AbortSignal.any([signal, closed]);
+    const changes = new Changes(this.#db, this.#clock, stop);
+    try {
+      for (;;) {
+        stop.throwIfAborted();
+        changes.begin();
+        const due = await this.#db.read(() => this.#hasWork() ? 0 : this.#db.part(Schedule).next());
+        if (due === 0) return;
+        await changes.next(Math.min(due - this.#clock.now(), MAX_WAIT));
+      }
+    } finally {
+      changes.end();
+    }
+  }
+
+  /** What is still held goes back at once, marked: nobody knows whether it has run in part. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(new Error(`the receiver of ${this.#worker} is closed`));
+    await this.#lease.stop();
+    if (this.#owner === 0) return;
+    try {
+      await this.#db.write(() => this.#db.part(Owners).remove(this.#owner));
+      this.#held.clear();
+      await this.#restoreOrphans();
+    } catch (error) {
+      // Then peers find it unrenewed.
+      this.#trouble(error);
+    }
+  }
+}
+
+/** Waits for the next commit of anybody, a time, or a signal, whichever is first. */
+class Changes {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #unsubscribe: () => void;
+  readonly #happened = () => this.#wake?.();
+  #seen = false;
+  #wake: (() => void) | undefined;
+
+  constructor(db: Database, clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#unsubscribe = db.wakeUp.subscribe(() => {
+      this.#seen = true;
+      this.#happened();
+    });
+    signal.addEventListener("abort", this.#happened);
+  }
+
+  /** From here on a change counts for the next wait. */
+  begin(): void {
+    this.#seen = false;
+  }
+
+  async next(ms: number): Promise<void> {
+    if (this.#seen || this.#signal.aborted) return;
+    let timer: TimerHandle;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (ms < Infinity) timer = this.#clock.after(ms, resolve);
+    });
+    this.#wake = undefined;
+    this.#clock.cancel(timer);
+  }
+
+  end(): void {
+    this.#unsubscribe();
+    this.#signal.removeEventListener("abort", this.#happened);
+  }
+}
