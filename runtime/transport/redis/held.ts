@@ -4,7 +4,7 @@
  */
 import type { Delivery } from "../transport.ts";
 
-/** A delivery from a Redis list. Its tag ends with the digit of its step of priority: 0, 3, 6 or 9. */
+/** A delivery from a Redis list; `tags.ts` says what its tag is. */
 export interface HeldDelivery extends Delivery {
   readonly tag: number;
   readonly queue: string;
@@ -13,13 +13,13 @@ export interface HeldDelivery extends Delivery {
   turn: number;
 }
 
-/** Numbers of tags, `first, last, first, last, ...`: those of one step fetched together differ by 10. */
+/** Tags as `first, last, first, last, ...`: those of one step fetched together differ by 10. */
 export type Ranges = number[];
 
-/** Adds a tag's number to ranges; they are short when tags come in the order of their fetch. */
-export function addToRanges(ranges: Ranges, number: number): void {
-  if (ranges[ranges.length - 1] === number - 10) ranges[ranges.length - 1] = number;
-  else ranges.push(number, number);
+/** Adds a tag to ranges; they are short when tags come in the order of their fetch. */
+export function addToRanges(ranges: Ranges, tag: number): void {
+  if (ranges[ranges.length - 1] === tag - 10) ranges[ranges.length - 1] = tag;
+  else ranges.push(tag, tag);
 }
 
 /** All that one receiver holds. */

@@ -22,6 +22,7 @@ import { Rounds } from "./rounds.ts";
 import { promoteScript } from "./schedule_scripts.ts";
 import { setAsideScript } from "./set_aside_script.ts";
 import type { RedisSubscriber } from "./subscriber.ts";
+import { nameOfTag, tagsOf } from "./tags.ts";
 import { WakeUp } from "./wake_up.ts";
 import { lookInterval, Watch } from "./watch.ts";
 
@@ -81,7 +82,7 @@ export class RedisReceiver implements Receiver {
     this.#commands = context.commands;
     this.#keys = context.keys;
     this.storesResults = context.results !== undefined;
-    this.#mine = `celeriac:${options.worker}:`;
+    this.#mine = tagsOf(options.worker);
     this.#lists = prioritySteps.flatMap((step) =>
       options.queues.map((queue) => this.#keys.list(queue, step))
     );
@@ -251,16 +252,17 @@ export class RedisReceiver implements Receiver {
     const count = answer.length - 3;
     this.#wakeUp.fetched(count);
     const deliveries: HeldDelivery[] = [];
-    const each = from.includes(",") ? from.split(",") : undefined;
-    let list = Number(each?.[0] ?? from);
-    for (let i = 0; i < count; i++) {
-      if (each !== undefined) list = Number(each[i]);
+    const runs = from.split(",");
+    for (let run = 0; deliveries.length < count; run += 2) {
+      const list = Number(runs[run]);
       const step = Math.floor(list / queues.length);
-      deliveries.push(
-        this.#held.add((first + i) * 10 + step * 3, queues[list - step * queues.length], answer[3 + i]),
-      );
+      const queue = list - step * queues.length;
+      const end = deliveries.length + Number(runs[run + 1]);
+      for (let i = deliveries.length; i < end; i++) {
+        deliveries.push(this.#held.add((first + i) * 10 + step * 3, queues[queue], answer[3 + i]));
+      }
+      this.#firstInTurn = (queue + 1) % queues.length;
     }
-    if (count > 0) this.#firstInTurn = (list % queues.length + 1) % queues.length;
     return deliveries;
   }
 
@@ -281,7 +283,7 @@ export class RedisReceiver implements Receiver {
           : outcome === "dead"
           ? JSON.stringify(settlement.reason ?? "rejected")
           : "";
-        args.push(this.#mine + delivery.tag, delivery.tag % 10, outcome, detail);
+        args.push(nameOfTag(this.#mine, delivery.tag), delivery.tag % 10, outcome, detail);
         if (result === undefined) args.push("", 0, "");
         else args.push(results!.keyOf(result.id), Math.ceil(result.ttl), result.text);
         args.push(follow.length);

@@ -17,6 +17,7 @@ import {
 } from "./fragments.ts";
 import { markRestored } from "./mark_restored.ts";
 import { script } from "./script.ts";
+import { nameTags } from "./tags.ts";
 
 /**
  * The entries of `unacked_index` whose time was last renewed from a point on and more than so many seconds ago.
@@ -144,20 +145,20 @@ export const returnUnseenScript = script(
   buryMessage,
   openEntry,
   putBackMessage,
+  nameTags,
   `
-local prefix, mine = ARGV[1], ARGV[2]
-local count = 0
-for number = tonumber(ARGV[4]), tonumber(ARGV[3]), -1 do
-  for step = 0, 9, 3 do
-    local tag = mine .. number * 10 + step
-    local value = redis.call('HGET', KEYS[1], tag)
-    if value then
-      redis.call('HDEL', KEYS[1], tag)
-      redis.call('ZREM', KEYS[2], tag)
-      local message, _, queue = open(value)
-      putBack(prefix, queue, step, message)
-      count = count + 1
-    end
+local prefix, count = ARGV[1], 0
+local names = {}
+for step = 0, 9, 3 do nameTags(ARGV[2], ARGV[3] * 10 + step, ARGV[4] * 10 + step, names) end
+-- What goes back last is the next one out: the first fetched.
+for i = #names, 1, -1 do
+  local value = redis.call('HGET', KEYS[1], names[i])
+  if value then
+    redis.call('HDEL', KEYS[1], names[i])
+    redis.call('ZREM', KEYS[2], names[i])
+    local message, _, queue = open(value)
+    putBack(prefix, queue, tonumber(string.sub(names[i], -1)), message)
+    count = count + 1
   end
 end
 return count`,

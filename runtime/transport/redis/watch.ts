@@ -9,6 +9,7 @@ import type { RedisConnection } from "./connection.ts";
 import type { RedisKeys } from "./keys.ts";
 import { renewalInterval } from "./lease.ts";
 import { overdueScript, restoreForeignScript, restoreOverdueScript } from "./restore_scripts.ts";
+import { tagOfName } from "./tags.ts";
 
 interface Watched {
   readonly score: string;
@@ -96,7 +97,7 @@ export class Watch {
   }
 
   #see(tag: string, score: string, since: number): void {
-    if (tag.startsWith(this.#mine) && this.#isHeld(Number(tag.slice(this.#mine.length)))) return;
+    if (tag.startsWith(this.#mine) && this.#isHeld(tagOfName(tag))) return;
     if (this.#watched.get(tag)?.score !== score) this.#watched.set(tag, { score, since });
   }
 
@@ -104,7 +105,7 @@ export class Watch {
     const due = [...this.#watched].filter(([, { since }]) => since <= before);
     if (due.length === 0) return;
     // The last one put back is the next one out, so the first fetched goes last.
-    due.sort(([a], [b]) => numberOf(b) - numberOf(a));
+    due.sort(([a], [b]) => tagOfName(b) - tagOfName(a));
     for (let at = 0; at < due.length; at += RESTORE) {
       const batch = due.slice(at, at + RESTORE);
       const [count, ...dead] = await this.#connection.run(restoreOverdueScript, 2, [
@@ -143,9 +144,4 @@ export class Watch {
       this.#events.dead(queue, `restored ${this.#options.maxDeliveries} times and never settled`);
     }
   }
-}
-
-/** The number in a tag, which grows with each fetch of its worker. */
-function numberOf(tag: string): number {
-  return Number(tag.slice(tag.lastIndexOf(":") + 1));
 }
