@@ -14,7 +14,7 @@ import { settingsForIsolates } from "../config/surroundings.ts";
 import { type LogReport, Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
-import { peekTask } from "../protocol/task_message.ts";
+import { decodeTask, peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { openResultStore } from "../results/open.ts";
 import type { ResultStore } from "../results/result_store.ts";
@@ -139,7 +139,7 @@ export class Worker implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
     this.#end = resolve;
-    this.#near = new NearTimes(this.#clock, (delivery) => this.#pool.dispatch([delivery]));
+    this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
     const { settings } = options;
     const { maxMessageBytes } = settings.brokerTransportOptions;
     this.#pool = new Pool(
@@ -297,30 +297,39 @@ export class Worker implements AsyncDisposable {
   /** Received: on to the isolates, after an early acknowledgement where the task asks for it. */
   async #receive(deliveries: Delivery[]): Promise<void> {
     if (this.#phase !== "running") return this.#handBack(deliveries);
-    if (this.#acksEarly) {
-      const early = deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery));
-      if (early.length > 0) {
+    const early = this.#acksEarly ? deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery)) : [];
+    if (early.length > 0) {
+      // From here on a stop waits for them.
+      for (const delivery of early) this.#acknowledged.add(delivery);
+      try {
         const acks = early.map((delivery) => ({ delivery, outcome: "ack" as const }));
-        try {
-          await this.#exchange.retry(() => this.#receiver.exchange(acks, 0));
-        } catch {
-          return;
-        }
-        for (const delivery of early) this.#acknowledged.add(delivery);
+        await this.#exchange.retry(() => this.#receiver.exchange(acks, 0));
+      } catch {
+        return;
       }
+      if (this.#phase !== "running") return this.#handBack(deliveries);
     }
     this.#pool.dispatch(deliveries);
   }
 
-  #isAcknowledgedEarly(delivery: Delivery): boolean {
-    const name = peekTask(delivery.text)?.task;
+  /** Only what is about to run: a time still to come would be lost with its message. */
+  #isAcknowledgedEarly({ text }: Delivery): boolean {
+    const name = peekTask(text)?.task;
     if (name === undefined) return false;
-    return (this.#tasks.get(name)?.options.acksLate ?? this.#options.settings.taskAcksLate) === false;
+    const { taskAcksLate, brokerTransportOptions } = this.#options.settings;
+    if (this.#tasks.get(name)?.options.acksLate ?? taskAcksLate) return false;
+    try {
+      const { eta } = decodeTask(text, { maxBodyBytes: brokerTransportOptions.maxMessageBytes });
+      return eta === null || eta <= this.#clock.now();
+    } catch {
+      return false;
+    }
   }
 
   /** Run: its outcome goes out with the next exchange. */
   #settle(delivery: Delivery, report: number, id: string, text: string, extra: number | string): void {
-    if (report === Report.DELAYED && this.#near.keep(delivery, extra as number)) return;
+    const waits = report === Report.DELAYED && this.#phase === "running";
+    if (waits && this.#near.keep(delivery, extra as number)) return;
     const settlement = settlementOf(delivery, report, id, text, extra, this.#options.settings.resultExpires);
     if (report === Report.SUCCESS) this.counts.succeeded++;
     else if (report === Report.FAILURE) this.counts.failed++;
@@ -350,22 +359,27 @@ export class Worker implements AsyncDisposable {
     const [only] = started;
     // Only where exactly one task ran is it known whose fault it was.
     if (started.length === 1 && !this.#runsAgainWhenLost(only)) {
-      const { resultExpires } = this.#options.settings;
-      const result = workerLost(only, reason, this.#clock.now(), resultExpires);
-      this.counts.failed++;
-      if (this.#acknowledged.delete(only)) result && this.#states.write(result);
-      else this.#exchange.settle({ delivery: only, outcome: "ack", result });
+      this.#failLost(only, reason);
     } else {
-      this.#restore(started);
+      this.#restore(started, reason);
     }
-    this.#restore(unreported);
+    this.#restore(unreported, reason);
     this.#proceed();
   }
 
-  #restore(deliveries: readonly Delivery[]): void {
+  /** To be run again; what was acknowledged before its run can't be, and its caller is told so. */
+  #restore(deliveries: readonly Delivery[], reason: string): void {
     for (const delivery of deliveries) {
-      if (!this.#acknowledged.delete(delivery)) this.#exchange.settle({ delivery, outcome: "restore" });
+      if (this.#acknowledged.has(delivery)) this.#failLost(delivery, reason);
+      else this.#exchange.settle({ delivery, outcome: "restore" });
     }
+  }
+
+  #failLost(delivery: Delivery, reason: string): void {
+    this.counts.failed++;
+    const result = workerLost(delivery, reason, this.#clock.now(), this.#options.settings.resultExpires);
+    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle({ delivery, outcome: "ack", result });
+    else if (result !== undefined) this.#states.write(result);
   }
 
   #runsAgainWhenLost(delivery: Delivery): boolean {
