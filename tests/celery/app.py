@@ -1,6 +1,7 @@
 """The Celery application of the tests: what the Python worker runs. `console.py` holds the client's side."""
 import json
 import os
+import time
 
 import redis
 from celery import Celery
@@ -107,4 +108,11 @@ def hold_shared(number):
     if store.hincrby("runs", number, 1) == 1:
         store.rpush("held", "python")
         store.blpop("never", 60)
+    return "python"
+
+
+@app.task(name="shared.sleep")
+def sleep_shared(number, seconds):
+    store.hincrby("runs", number, 1)
+    time.sleep(seconds)
     return "python"
