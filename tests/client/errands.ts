@@ -1,5 +1,5 @@
 /** Tasks for `task_test.ts`, made in every way that gives one a name by itself. */
-import { currentTask, task } from "../../mod.ts";
+import { currentTask, type Task, task } from "../../mod.ts";
 
 export const run = task((where: string, how = "fast"): string => `ran to ${where} ${how}`);
 
@@ -23,7 +23,6 @@ export const fail = task((): never => {
 const swept = task(() => "swept");
 export { swept as sweep };
 
-export function hidden(): unknown {
-  const made = task(() => 1);
-  return made;
+export function hidden(): { readonly task: Task<[], number> } {
+  return { task: task(() => 1) };
 }

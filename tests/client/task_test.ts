@@ -87,8 +87,7 @@ describe("a task that is sent", () => {
   });
 
   it("must have a name", async () => {
-    const hidden = errands.hidden() as Task<[], number>;
-    const result = hidden.delay();
+    const result = errands.hidden().task.delay();
     await assert.rejects(result.published, {
       name: "TypeError",
       message: /errands\.ts has no name: export it/,
