@@ -25,16 +25,17 @@ function start(...args: string[]): ChildProcess {
   });
 }
 
-/** While it is not null, the worker's lines are counted here and not shown. */
-let hidden: number | null = null;
+/** How many of the worker's next lines are not shown. */
+let hide = 0;
+let allHidden = () => {};
 
 /** Prints what a process prints, with a mark in front; resolves when it ends. */
 function show(child: ChildProcess, mark: string, heard: (line: string) => void = () => {}): Promise<void> {
   for (const stream of [child.stdout!, child.stderr!]) {
     createInterface({ input: stream }).on("line", (line) => {
       heard(line);
-      if (child === worker && hidden !== null) hidden++;
-      else console.log(`${paint(2, mark)} ${line}`);
+      if (child !== worker || hide === 0) console.log(`${paint(2, mark)} ${line}`);
+      else if (--hide === 0) allHidden();
     });
   }
   return new Promise((resolve) => child.on("close", () => resolve()));
@@ -76,14 +77,15 @@ title(
 );
 const app = new App({ broker });
 const math = app.module<typeof import("../tasks/math.ts")>("math");
-hidden = 0;
+hide = 1000;
+const hidden = new Promise<void>((resolve) => allHidden = resolve);
 const started = performance.now();
 const sums = await Promise.all(Array.from({ length: 1000 }, (_, i) => math.add(i, i)));
 const seconds = (performance.now() - started) / 1000;
 console.log(`  the last result is ${sums[999]}; all 1,000 were back after ${seconds.toFixed(2)} s`);
 await app.disconnect();
-console.log(`  (${hidden} of the worker's log lines left out here)`);
-hidden = null;
+await hidden;
+console.log("  (the worker's 1,000 log lines are left out here)");
 
 title("Who is alive, and what waits.");
 await command("status");
