@@ -27,6 +27,9 @@ export interface RedisPlace {
 
 const schemes = ["redis", "rediss", "redis+socket", "socket"];
 
+/** Where a host would stand, in a URL that has none. */
+const noHost = /^http:\/\/([^/?#]*@)?(?=(:\d+)?([/?#]|$))/;
+
 /** How strictly a server's certificate is checked, by the words that kombu and Celery take. */
 const certificateChecks: Record<string, boolean> = {
   cert_required: true,
@@ -54,7 +57,7 @@ export function readRedisUrl(url: string): RedisPlace {
   }
   let parts: URL;
   try {
-    parts = new URL(url.replace(/^[^:]+:/, "http:").replace(/^http:\/\/(?=[/?]|$)/, "http://localhost"));
+    parts = new URL(url.replace(/^[^:]+:/, "http:").replace(noHost, "$&localhost"));
   } catch (cause) {
     throw new BadUrlError(
       `"${name}" is no Redis URL: write redis://[USER:PASSWORD@]HOST[:PORT][/DB], and %-escapes in the password`,
