@@ -65,7 +65,11 @@ export class App implements AsyncDisposable {
   /** Ends the connecting that is still under way when the app disconnects. */
   #closing = new AbortController();
 
-  /** @throws {SettingsError} For a setting that does not exist or has a value it can't have. */
+  /**
+   * Reads the settings; nothing is connected yet.
+   *
+   * @throws {SettingsError} For a setting that does not exist or has a value it can't have.
+   */
   constructor(options: AppOptions = {}) {
     const { broker, backend, clock = systemClock, random = Math.random, ...given } = options;
     this.settings = resolveSettings(
@@ -149,6 +153,7 @@ export class App implements AsyncDisposable {
   /**
    * The connection to the broker, opened when first asked for.
    *
+   * @internal
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   transport(): Promise<Transport> {
@@ -158,6 +163,7 @@ export class App implements AsyncDisposable {
   /**
    * The result store, opened when first asked for.
    *
+   * @internal
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   results(): Promise<ResultStore> {

@@ -20,6 +20,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** No result came in the time that {@linkcode AsyncResult.get} was given. */
 export class ResultTimeoutError extends Error {
+  /** Celery's name for it. */
   override readonly name = "TimeoutError";
 }
 
