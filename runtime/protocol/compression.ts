@@ -53,6 +53,7 @@ export function compress(name: string, bytes: Uint8Array): Uint8Array {
 
 /**
  * Decompresses a body whose header `compression` is `mime`.
+ * What was cut short may come out as its beginning (Zstandard and Brotli in Deno and Bun): serializers refuse that.
  * @throws {BadMessageError} When it is damaged, or would be larger than `maxBytes`.
  * @throws {RefusedContentError} When the method is not one that is read here.
  */

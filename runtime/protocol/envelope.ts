@@ -40,19 +40,18 @@ function freshTag(): string {
   return `${tagPrefix}-${++tagCount}`;
 }
 
-/** What depends on the route alone: few routes carry all messages. */
-const routes = new Map<string, string>();
-const MAX_ROUTES = 1000;
+/** What depends on the queue alone, for the default exchange: few queues get nearly all messages. */
+const queues = new Map<string, string>();
+const MAX_QUEUES = 1000;
 
 function routeText(exchange: string, routingKey: string): string {
-  const key = exchange === "" ? routingKey : `${exchange}\0${routingKey}`;
-  let text = routes.get(key);
+  let text = exchange === "" ? queues.get(routingKey) : undefined;
   if (text === undefined) {
     text = `"delivery_info": {"exchange": ${JSON.stringify(exchange)}, "routing_key": ${
       JSON.stringify(routingKey)
     }}`;
-    if (routes.size >= MAX_ROUTES) routes.clear();
-    routes.set(key, text);
+    if (queues.size >= MAX_QUEUES) queues.clear();
+    if (exchange === "") queues.set(routingKey, text);
   }
   return text;
 }

@@ -22,7 +22,7 @@ export function isReady(status: string): boolean {
 export interface ResultExtra {
   readonly groupId?: string | null;
   readonly parentId?: string | null;
-  /** What it called, as Celery's tuples: `[[[ID, PARENT], null], ...]`. */
+  /** What it called, as Celery's tuples: `[[[ID, null], null], ...]`; null stands for a parent, itself a tuple. */
   readonly children?: readonly unknown[];
   /** Extended results, all six or none of them: the task's name. */
   readonly name?: string | null;
