@@ -1,7 +1,9 @@
 /** Functions as tasks: `task(options, fn)`. Called they run here; `.delay()` **publishes** them. */
 import {
   type BoundFunction,
+  type MarkedFunction,
   TASK_FUNCTION,
+  TASK_NAME,
   TASK_OPTIONS,
   type TaskFunction,
   type TaskOptions,
@@ -27,7 +29,8 @@ export interface Task<Args extends unknown[], Result> {
 }
 
 /**
- * Makes a function a task. A worker that loads its module runs it as `<module>.<export>`, or by `name`.
+ * Makes a function a task. A worker that loads its module runs it as `<module>.<export>`, or by `name`. A client can't
+ * know what a worker puts in front, for a folder below that of `-A` or by `--prefix`: such a task needs its `name`.
  *
  * @example
  * ```ts
@@ -60,7 +63,7 @@ export function task(...given: unknown[]): Task<unknown[], unknown> {
   const place = callingPlace(import.meta.url);
   let name: string | Promise<string> | undefined = options.name;
   const send = (apply: ApplyOptions) => {
-    name ??= place && declaredName(place);
+    name ??= (marked as MarkedFunction)[TASK_NAME] ?? (place && declaredName(place));
     name ??= exportedName(marked, place?.file).then((found) => name = found);
     return defaultApp().applyTask(name, options, apply);
   };

@@ -11,6 +11,7 @@ import {
   type MarkedFunction,
   type RegisteredTask,
   TASK_FUNCTION,
+  TASK_NAME,
   TASK_OPTIONS,
   type TaskFunction,
   type TaskOptions,
@@ -121,8 +122,11 @@ export function tasksOf(exports: Record<string, unknown>, module: ModuleFile): R
     if (typeof value !== "function" || isClass(value)) continue;
     const marked = value as MarkedFunction;
     const options: TaskOptions = marked[TASK_OPTIONS] ?? {};
+    const name = options.name ?? `${module.name}.${key}`;
+    // What it sends itself by `.delay()` in here comes back under this name, with its folder and prefix.
+    if (marked[TASK_FUNCTION] !== undefined) marked[TASK_NAME] ??= name;
     tasks.push({
-      name: options.name ?? `${module.name}.${key}`,
+      name,
       module: module.path,
       run: marked[TASK_FUNCTION] ?? value as TaskFunction,
       options,

@@ -44,12 +44,15 @@ export interface TaskOptions {
 export const TASK_OPTIONS: unique symbol = Symbol.for("celeriac.task.options") as never;
 /** Where the function that a task wraps hangs on the wrapper. */
 export const TASK_FUNCTION: unique symbol = Symbol.for("celeriac.task.function") as never;
+/** Where the name under which a worker knows a task hangs on the wrapper, once its module is loaded there. */
+export const TASK_NAME: unique symbol = Symbol.for("celeriac.task.name") as never;
 
 /** A function with a task's options on it. */
 export interface MarkedFunction {
   (...args: never[]): unknown;
   readonly [TASK_OPTIONS]?: TaskOptions;
   readonly [TASK_FUNCTION]?: TaskFunction;
+  [TASK_NAME]?: string;
 }
 
 /** The user's own function; with `bind` its first argument is the context. */
