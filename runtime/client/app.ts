@@ -13,6 +13,7 @@ import { openResultStore } from "../results/open.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Transport } from "../transport/transport.ts";
+import { BadUrlError, schemeOf } from "../transport/url.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
 import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
 import { openWithin } from "./connect.ts";
@@ -69,6 +70,7 @@ export class App implements AsyncDisposable {
    * Reads the settings; nothing is connected yet.
    *
    * @throws {SettingsError} For a setting that does not exist or has a value it can't have.
+   * @throws {BadUrlError} Inside a task whose worker has a `memory:` broker, when it would use that one.
    */
   constructor(options: AppOptions = {}) {
     const { broker, backend, clock = systemClock, random = Math.random, ...given } = options;
@@ -84,6 +86,7 @@ export class App implements AsyncDisposable {
         },
       },
     );
+    refuseMemoryInIsolate(this.settings);
     this.#clock = clock;
     this.#random = random;
     this.#route = compileRoutes(this.settings.taskRoutes);
@@ -260,6 +263,16 @@ function tellLost(task: string, error: unknown): void {
   const text = `${task} could not be published: ${error}`;
   if (getConfig() === null) console.error(text);
   else log.error(text);
+}
+
+/** A memory broker lives in one thread: an app in an isolate would wait for ever on one that nobody else sees. */
+function refuseMemoryInIsolate({ brokerUrl }: Settings): void {
+  const isWorkers = workerSettings().brokerUrl === brokerUrl;
+  if (isWorkers && schemeOf(brokerUrl) === "memory") {
+    throw new BadUrlError(
+      `${brokerUrl} can't be reached from a task: tasks run in threads of their own; use sqlite:PATH or redis://`,
+    );
+  }
 }
 
 /** Where a result stands in its store; Redis stores may have a prefix for all their keys. */

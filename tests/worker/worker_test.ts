@@ -1,5 +1,8 @@
 /** The way of a task through a worker in this process, on a memory broker. */
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, it } from "node:test";
 import type { App } from "../../runtime/client/app.ts";
@@ -54,7 +57,10 @@ describe("a worker", () => {
   });
 
   it("fails a task that nobody knows, and keeps its message", async () => {
-    await assert.rejects(app.sendTask("tasks.nowhere", [1]).get(), (error: Error) => error.name === "NotRegistered");
+    await assert.rejects(
+      app.sendTask("tasks.nowhere", [1]).get(),
+      (error: Error) => error.name === "NotRegistered",
+    );
     const dead = await (await app.transport()).deadLetters("celery", 10);
     assert.ok(dead.some(({ reason }) => reason.includes("tasks.nowhere")));
   });
@@ -90,8 +96,14 @@ describe("a worker", () => {
     assert.ok(Date.now() - sent >= 300);
   });
 
+  it("tells a task that sends another that a memory broker can't be reached from there", async () => {
+    await assert.rejects(app.sendTask("tasks.sendsAnother", [1]).get(), /memory:.*use sqlite:/);
+  });
+
   it("answers a ping", async () => {
-    assert.deepEqual(await app.inspect.ping({ destination: ["celery@test0"] }), { "celery@test0": { ok: "pong" } });
+    assert.deepEqual(await app.inspect.ping({ destination: ["celery@test0"] }), {
+      "celery@test0": { ok: "pong" },
+    });
   });
 
   for (const how of ["exit", "throw", "reject"] as const) {
@@ -116,6 +128,20 @@ describe("a worker", () => {
     const first = await Promise.race([long, Promise.all(others).then(() => "others")]);
     assert.equal(first, "others");
     assert.equal(await long, 1500);
+  });
+});
+
+describe("a task that sends another", () => {
+  it("sends it to the broker that it came from itself", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "celeriac-worker-"));
+    const { app, worker, close } = setUp({}, `sqlite:${join(folder, "broker.db")}`);
+    try {
+      await worker(MODULES, { concurrency: 2 });
+      assert.equal(await app.sendTask("tasks.sendsAnother", [1]), 2);
+    } finally {
+      await close();
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
