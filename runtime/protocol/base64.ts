@@ -16,13 +16,22 @@ export function encodeBase64(data: string | Uint8Array): string {
   return NOT_ASCII.test(data) ? Buffer.from(data).toString("base64") : btoa(data);
 }
 
-/** @throws {DOMException} When `text` is not base64. */
+/**
+ * The bytes, in memory of their own: a task may get them, and a `Buffer` would share its pool with others.
+ * @throws {DOMException} When `text` is not base64.
+ */
 export function decodeBase64(text: string): Uint8Array {
-  return Buffer.from(atob(text), "latin1");
+  return bytesOf(atob(text));
 }
 
 /** The text whose UTF-8 is `text`'s base64. @throws {DOMException|TypeError} When it is not base64, or not UTF-8. */
 export function decodeBase64Text(text: string): string {
   const latin1 = atob(text);
-  return NOT_ASCII.test(latin1) ? utf8.decode(Buffer.from(latin1, "latin1")) : latin1;
+  return NOT_ASCII.test(latin1) ? utf8.decode(bytesOf(latin1)) : latin1;
+}
+
+function bytesOf(latin1: string): Uint8Array {
+  const bytes = new Uint8Array(latin1.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = latin1.charCodeAt(i);
+  return bytes;
 }

@@ -16,7 +16,9 @@ export function writeMsgpack(value: unknown): Uint8Array {
 /** @throws {RangeError|Error} When it is no MessagePack, or announces more than it holds. */
 export function readMsgpack(bytes: Uint8Array): unknown {
   checkLengths(bytes);
-  return narrowIntegers(decode(bytes, { useBigInt64: true }));
+  // Bytes inside are cut from these, and are to be plain ones even when these are a Buffer.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return narrowIntegers(decode(plain, { useBigInt64: true }));
 }
 
 function refuseWideIntegers(value: PlainValue, path: string): void {

@@ -24,14 +24,14 @@ describe("compression", () => {
     });
 
     it(`${name} stops at the bound, before a bomb has grown`, () => {
-      const bomb = compress(name, Buffer.alloc(50_000_000));
+      const bomb = compress(name, Buffer.alloc(40_000_000));
       const before = process.memoryUsage().rss;
       assert.throws(() => decompress(mime, bomb, 100_000), { name: "BadMessageError", reason: "too large" });
-      assert.ok(process.memoryUsage().rss - before < 40_000_000, "memory was used for the whole of it");
+      assert.ok(process.memoryUsage().rss - before < 30_000_000, "memory was used for the whole of it");
     });
 
     it(`${name} that is none is refused`, () => {
-      assert.throws(() => decompress(mime, Buffer.from("not at all"), 1e6), { reason: "wrong compression" });
+      assert.throws(() => decompress(mime, Buffer.alloc(100, 0xff), 1e6), { reason: "wrong compression" });
     });
 
     it(`${name} that is cut is refused or gives the beginning, which no serializer takes for the whole`, () => {
