@@ -102,6 +102,9 @@ def until(state, result):
         assert clock.monotonic() < limit, result.state
         clock.sleep(0.005)
     return result
+
+sent = clock.time()
+due = echo.apply_async(("due",), countdown=7)
 `);
   });
 
@@ -203,6 +206,25 @@ def until(state, result):
         name: "Error",
         args: "('thrown as it is',)",
       });
+    });
+
+    it("arrive as a class that the caller has, in a module called like that of the task", async () => {
+      assert.equal(
+        await py.run(`
+import sys, types
+class QuotaError(Exception):
+    pass
+sys.modules["js"] = types.ModuleType("js")
+sys.modules["js"].QuotaError = QuotaError
+try:
+    call(js["fail"], "QuotaError", "too much")
+except QuotaError as error:
+    caught = error
+finally:
+    del sys.modules["js"]
+caught.args`),
+        "('too much',)",
+      );
     });
 
     it("have the stack of where they were thrown, and of their cause", async () => {
@@ -337,6 +359,35 @@ info, ready, result.get(timeout=10), result.state`),
       );
     });
 
+    it("tell of their task, where they are extended", async () => {
+      await py.run(`
+good = add.apply_async((1,), {"y": 2}, queue="extended")
+bad = js["fail"].apply_async(("ValueError", "bad"), queue="extended")`);
+      const config = ["--config", "tests/celery/extended.json"];
+      const args = [
+        "-A",
+        "tests/celery/tasks",
+        "-b",
+        redis.url,
+        "-Q",
+        "extended",
+        "-n",
+        "other@test",
+        ...config,
+      ];
+      const { code, stderr } = await run(["worker", ...args, "--drain"], {
+        env: { CELERY_TEST_URL: redis.url },
+      });
+      assert.equal(code, 0, stderr);
+      assert.equal(
+        await py.run(
+          `[(r.state, r.name, r.args, r.kwargs, r.worker, r.retries, r.queue) for r in (good, bad)]`,
+        ),
+        "[('SUCCESS', 'js.add', [1], {'y': 2}, 'other@test', 0, 'extended'), " +
+          "('FAILURE', 'js.fail', ['ValueError', 'bad'], {}, 'other@test', 0, 'extended')]",
+      );
+    });
+
     it("wake up who waits for them, without polling", async () => {
       assert.equal(
         await py.run(`
@@ -398,23 +449,34 @@ result.get(timeout=10)`),
   describe("the message", () => {
     it("tells the task who called it, and how", async () => {
       const got = await py.json<Record<string, unknown>>(`
-result = js["request"].apply_async(kwargs={}, headers={"my": "header"}, priority=3, task_id="an-id-of-mine", countdown=0)
-result.get(timeout=10)`);
-      assert.deepEqual({ ...got, eta: null }, {
+result = js["request"].apply_async(
+    headers={"my": {"deep": [1]}}, priority=3, task_id="an-id-of-mine", root_id="a-root", parent_id="a-parent", group_id="a-group",
+    eta=datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone.utc), expires=datetime(2100, 1, 2, tzinfo=timezone.utc),
+)
+value = result.get(timeout=10)
+value["eta"], value["expires"] = value["eta"].isoformat(), value["expires"].isoformat()
+value`);
+      assert.deepEqual(got, {
         id: "an-id-of-mine",
         name: "js.request",
         kwargs: {},
         retries: 0,
-        eta: null,
-        expires: null,
-        headers: { my: "header" },
-        rootId: "an-id-of-mine",
-        parentId: null,
-        group: null,
+        eta: "2020-01-02T03:04:05+00:00",
+        expires: "2100-01-02T00:00:00+00:00",
+        headers: { my: { deep: [1] } },
+        rootId: "a-root",
+        parentId: "a-parent",
+        group: "a-group",
         correlationId: "an-id-of-mine",
         redelivered: false,
         delivery: { exchange: "", routingKey: "celery", priority: 3, redelivered: false },
       });
+      assert.equal(
+        await py.run(`
+meta = result.backend.get_task_meta(result.id, cache=False)
+meta["parent_id"], meta["group_id"]`),
+        "('a-parent', 'a-group')",
+      );
     });
 
     it("may be compressed", async () => {
@@ -537,6 +599,12 @@ call(add, 1, 1)`);
       const sent = ["not json", "[]", "{}", "\xff\xfe", '{"task": 5}', '{"body": "%%%"}', "{".repeat(5000)];
       assert.deepEqual(letters.map(({ body }) => Buffer.from(body).toString("latin1")).sort(), sent.sort());
     });
+  });
+
+  it("a task whose time was 7 s away when these tests began has run when it came", async () => {
+    assert.equal(await py.run("due.get(timeout=20)"), "'due'");
+    const waited = await py.json<number>("due.date_done.timestamp() - sent");
+    assert.ok(waited >= 6.99 && waited < 9, `${waited}`);
   });
 
   it("leaves nothing unacknowledged", async () => {

@@ -127,6 +127,23 @@ describe("A queue that Python's workers and ours share", () => {
     await nothingUnacknowledged();
   }
 
+  it("gives Python's worker what ours did not start when it is stopped, and keeps what it had begun", () =>
+    onFreshDatabase(async () => {
+      const ours = await startOurs("-c", "1");
+      const begun = app.sendTask<string>("shared.sleep", [-1, 2]);
+      while (await redis.hlen("runs") === 0) await new Promise(setImmediate);
+      const results = Array.from({ length: 300 }, (_, i) => app.sendTask<string>("shared.run", [i]));
+      await Promise.all(results.map((result) => result.published));
+      const stopped = ours.stop();
+      await startTheirs(shortTimeouts);
+      const who = await Promise.all(results.map((result) => result.get({ timeout: 30 })));
+      assert.deepEqual([...new Set(who)], ["python"]);
+      assert.equal(await begun.get({ timeout: 10 }), "celeriac");
+      assert.equal(await stopped, 0);
+      assert.deepEqual([...await runs()].filter(([, times]) => times !== 1), []);
+      await nothingUnacknowledged();
+    }));
+
   it("has a task of ours run once that runs much longer than Python's visibility timeout", () =>
     onFreshDatabase(async () => {
       await startOurs("-c", "1", "--config", "tests/celery/short_lease.json");
