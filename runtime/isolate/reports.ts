@@ -1,0 +1,74 @@
+/** What an isolate has finished and not told yet: from **run** to **settle**, several reports a message. */
+import type { ClaimBoard, Job } from "./claim_board.ts";
+
+/** Reports leave together, but none waits longer than this for the others. */
+const REPORT_EVERY_MS = 1;
+/** A task that may take longer than this holds back nobody's report: they leave before it starts. */
+const QUICK_MS = 1;
+/** By how much the memory of a slow run fades with each quick one after it. */
+const FADING = 0.98;
+
+/** Gathers reports and posts them. */
+export class Reports {
+  readonly #board: ClaimBoard;
+  readonly #post: (message: (number | string)[]) => void;
+  /** The longest a task took lately, in ms, by its name. */
+  readonly #slowest = new Map<string, number>();
+  #waiting: (number | string)[] = [];
+  #busy = 0;
+  #last = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `post` gets `[busy ms, ...reports]`, see `isolate.ts`. */
+  constructor(board: ClaimBoard, post: (message: (number | string)[]) => void) {
+    this.#board = board;
+    this.#post = post;
+  }
+
+  /** Adds what became of a job. */
+  add(job: Job, report: number, id: string, text: string, extra: number | string): void {
+    this.#board.done(job);
+    this.#waiting.push(job, report, id, text, extra);
+  }
+
+  /** Counts a run of `ms` milliseconds. */
+  ran(task: string, ms: number): void {
+    this.#busy += ms;
+    const before = this.#slowest.get(task);
+    if (before === undefined || ms > before) this.#slowest.set(task, ms);
+    else if (before > QUICK_MS) this.#slowest.set(task, before * FADING);
+  }
+
+  /** A run of that task begins: what is finished leaves first, unless it is known to be quick. */
+  before(task: string): void {
+    if (this.#waiting.length === 0) return;
+    const slowest = this.#slowest.get(task);
+    if (slowest === undefined || slowest >= QUICK_MS) this.flush();
+  }
+
+  /** Posts what has waited long enough at `now` (`performance.now()`). */
+  flushLate(now: number): void {
+    if (now - this.#last >= REPORT_EVERY_MS) this.flush();
+  }
+
+  /** Posts within a millisecond. */
+  flushSoon(): void {
+    if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.flush(), REPORT_EVERY_MS);
+  }
+
+  /** Posts what is finished. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#waiting.length === 0) return;
+    this.#post([this.#busy, ...this.#waiting]);
+    this.#waiting = [];
+    this.#busy = 0;
+    this.#last = performance.now();
+  }
+
+  /** Answers a question for a sign of life. */
+  answer(): void {
+    this.#post([0]);
+  }
+}
