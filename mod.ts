@@ -48,4 +48,6 @@ export type { DecodedResult, ResultExtra, ResultMeta } from "./runtime/protocol/
 export { uid } from "./runtime/protocol/uid.ts";
 export { BrokerUnavailableError } from "./runtime/transport/transport.ts";
 export { BadUrlError } from "./runtime/transport/url.ts";
-export { Worker, type WorkerCounts, type WorkerOptions } from "./runtime/worker/worker.ts";
+export type { WorkerCounts } from "./runtime/worker/notices.ts";
+export { Worker } from "./runtime/worker/worker.ts";
+export type { WorkerOptions } from "./runtime/worker/worker_options.ts";

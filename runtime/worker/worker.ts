@@ -3,15 +3,8 @@
  * is **received** (`exchange.ts`), **dispatched** to an isolate (`pool.ts`), **run** there (`isolate/runner.ts`), and
  * **settled** (`settle.ts`, then `exchange.ts` again). This file puts these parts together, starts and stops them.
  */
-import { availableParallelism, hostname } from "node:os";
-import process from "node:process";
-import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../clock.ts";
-import { readEnvironment } from "../config/environment.ts";
-import { resolveSettings } from "../config/resolve.ts";
-import type { Settings } from "../config/settings.ts";
-import { settingsForIsolates } from "../config/surroundings.ts";
-import { type LogReport, Report, type StateReport } from "../isolate/isolate.ts";
+import type { Clock } from "../clock.ts";
+import { Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
@@ -20,77 +13,22 @@ import { openResultStore } from "../results/open.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Delivery, Receiver, Transport } from "../transport/transport.ts";
-import { RemoteControl } from "./remote_control.ts";
 import { Exchange } from "./exchange.ts";
 import { NearTimes } from "./near_times.ts";
+import { Notices, type WorkerCounts } from "./notices.ts";
 import { Pool } from "./pool.ts";
+import { RemoteControl } from "./remote_control.ts";
 import { settlementOf, workerLost } from "./settle.ts";
 import { StateWriter } from "./state_writer.ts";
-
-const log = getLogger(["celeriac", "worker"]);
-const taskLog = getLogger(["celeriac", "task"]);
+import {
+  type CompleteOptions,
+  completeOptions,
+  isolateSettings,
+  type WorkerOptions,
+} from "./worker_options.ts";
 
 /** For how long a killed worker tries to give its messages back, so that nobody waits for its lease. */
 const KILL_PATIENCE_MS = 500;
-
-/** What a worker is started with. */
-export interface WorkerOptions {
-  /** Files, folders and globs of task modules, beside those of the setting `include`. */
-  readonly modules: readonly string[];
-  /** The app's settings. Default: those of `new App()`. */
-  readonly settings?: Settings;
-  /** Put in front of the names of tasks, with a dot. Default: nothing. */
-  readonly prefix?: string;
-  /** Default: the setting `taskQueues`, else `taskDefaultQueue` alone. */
-  readonly queues?: readonly string[];
-  /** Isolates. Default: the setting `workerConcurrency`, else one a core. */
-  readonly concurrency?: number;
-  /** Tasks at once in each isolate. Default: the setting `workerSlots`. */
-  readonly slots?: number;
-  /** Node name. Default `celery@` and the host's name. */
-  readonly hostname?: string;
-  /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
-  readonly drain?: boolean;
-  /** Logs each task's success. Default false. */
-  readonly logSuccess?: boolean;
-  /** Time, for tests. */
-  readonly clock?: Clock;
-  /** Randomness, for tests; as `Math.random`. */
-  readonly random?: () => number;
-}
-
-/** The options with their defaults filled in. */
-type Complete = Required<Omit<WorkerOptions, "prefix">> & Pick<WorkerOptions, "prefix">;
-
-function complete(options: WorkerOptions): Complete {
-  const settings = options.settings ??
-    resolveSettings({ from: "the environment", settings: readEnvironment().settings });
-  return {
-    queues: settings.taskQueues ?? [settings.taskDefaultQueue],
-    concurrency: settings.workerConcurrency ?? availableParallelism(),
-    slots: settings.workerSlots,
-    hostname: `celery@${hostname()}`,
-    drain: false,
-    logSuccess: false,
-    clock: systemClock,
-    random: Math.random,
-    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-    settings,
-    modules: [...settings.include, ...options.modules],
-  };
-}
-
-/** How many tasks a worker has seen end, by how they ended. */
-export interface WorkerCounts {
-  /** Returned. */
-  succeeded: number;
-  /** Threw, or lost their isolate. */
-  failed: number;
-  /** Kept as dead letters. */
-  dead: number;
-  /** Restored from workers that are gone. */
-  restored: number;
-}
 
 /**
  * Runs tasks of some queues until it is stopped. The command line's `worker` is one of these; a service may start one
@@ -110,11 +48,10 @@ export interface WorkerCounts {
  * ```
  */
 export class Worker implements AsyncDisposable {
-  /** What has become of tasks since the start. */
-  readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
   /** Resolves when the worker has ended and closed all that it opened. */
   readonly done: Promise<void>;
-  readonly #options: Complete;
+  readonly #options: CompleteOptions;
+  readonly #notices = new Notices();
   readonly #clock: Clock;
   readonly #pool: Pool;
   readonly #near: NearTimes;
@@ -133,47 +70,31 @@ export class Worker implements AsyncDisposable {
 
   /** Takes its options; {@linkcode Worker.start} does the rest. */
   constructor(given: WorkerOptions) {
-    const options = complete(given);
+    const options = completeOptions(given);
     this.#options = options;
     this.#clock = options.clock;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
     this.#end = resolve;
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
-    const { settings } = options;
-    const { maxMessageBytes } = settings.brokerTransportOptions;
     this.#pool = new Pool(
-      {
-        slots: options.slots,
-        hostname: options.hostname,
-        pid: process.pid,
-        logSuccess: options.logSuccess,
-        client: settingsForIsolates(settings),
-        defaults: {
-          ignoreResult: settings.taskIgnoreResult,
-          storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
-          storeUndefined: settings.storeUndefined,
-          trackStarted: settings.taskTrackStarted,
-          resultExpires: settings.resultExpires,
-          resultExtended: settings.resultExtended,
-          acceptContent: settings.acceptContent,
-          maxBodyBytes: maxMessageBytes,
-        },
-      },
+      isolateSettings(options),
       this.#clock,
       {
         finished: (delivery, report, id, text, extra) => this.#settle(delivery, report, id, text, extra),
         reported: () => this.#proceed(),
         state: (state) => this.#storeState(state),
-        log: writeLine,
+        log: (line) => this.#notices.task(line),
         handBack: (deliveries) => this.#handBack(deliveries),
         died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
-        restartFailed: (reason, pause) =>
-          log.error(
-            `An isolate can't be started again: ${reason}. Correct the module; the next try is in ${pause} ms.`,
-          ),
+        restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
       },
     );
+  }
+
+  /** What has become of tasks since the start. */
+  get counts(): Readonly<WorkerCounts> {
+    return this.#notices.counts;
   }
 
   /** The tasks of its modules, once it has started. */
@@ -209,19 +130,7 @@ export class Worker implements AsyncDisposable {
         queues,
         worker: uid(),
         results: this.#results,
-        events: {
-          lost: (deliveries) =>
-            log.warning(
-              `${deliveries.length} messages were taken over by another worker, because this one did not renew its ` +
-                `lease in time; their tasks run again there.`,
-            ),
-          dead: (queue, reason) => this.#countDead(queue, undefined, reason),
-          restored: (count) => {
-            this.counts.restored += count;
-            log.info(`Restored ${count} messages that a worker which is gone had held.`);
-          },
-          trouble: (message) => log.warning(message),
-        },
+        events: this.#notices.receiver,
       });
       this.#exchange = new Exchange({
         receiver: this.#receiver,
@@ -233,7 +142,7 @@ export class Worker implements AsyncDisposable {
         hungry: () => this.#pool.hungry,
         receive: (deliveries) => void this.#receive(deliveries),
         empty: () => this.#proceed(),
-        trouble: (error) => this.#brokerTrouble(error),
+        trouble: (error) => this.#notices.broker(this.#transport.name, error),
       });
       this.#states = this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
       this.#control = await RemoteControl.open(this.#transport, this.#options.hostname, this.#clock);
@@ -331,9 +240,9 @@ export class Worker implements AsyncDisposable {
     const waits = report === Report.DELAYED && this.#phase === "running";
     if (waits && this.#near.keep(delivery, extra as number)) return;
     const settlement = settlementOf(delivery, report, id, text, extra, this.#options.settings.resultExpires);
-    if (report === Report.SUCCESS) this.counts.succeeded++;
-    else if (report === Report.FAILURE) this.counts.failed++;
-    else if (report === Report.DEAD) this.#countDead(delivery.queue, id, extra as string);
+    if (report === Report.SUCCESS) this.#notices.counts.succeeded++;
+    else if (report === Report.FAILURE) this.#notices.counts.failed++;
+    else if (report === Report.DEAD) this.#notices.dead(delivery.queue, id, extra as string);
     if (this.#acknowledged.delete(delivery)) {
       if (settlement.result !== undefined) this.#states.write(settlement.result);
     } else {
@@ -355,7 +264,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #isolateDied(reason: string, started: readonly Delivery[], unreported: readonly Delivery[]): void {
-    log.error(`An isolate died and is replaced: ${reason}`);
+    this.#notices.isolateDied(reason);
     const [only] = started;
     // Only where exactly one task ran is it known whose fault it was.
     if (started.length === 1 && !this.#runsAgainWhenLost(only)) {
@@ -376,7 +285,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #failLost(delivery: Delivery, reason: string): void {
-    this.counts.failed++;
+    this.#notices.counts.failed++;
     const result = workerLost(delivery, reason, this.#clock.now(), this.#options.settings.resultExpires);
     if (!this.#acknowledged.delete(delivery)) this.#exchange.settle({ delivery, outcome: "ack", result });
     else if (result !== undefined) this.#states.write(result);
@@ -386,21 +295,6 @@ export class Worker implements AsyncDisposable {
     const name = peekTask(delivery.text)?.task;
     const task = name === undefined ? undefined : this.#tasks.get(name);
     return task?.options.rejectOnWorkerLost ?? this.#options.settings.taskRejectOnWorkerLost;
-  }
-
-  #countDead(queue: string, id: string | undefined, reason: string): void {
-    this.counts.dead++;
-    log.error(`Message ${id ? `${id} ` : ""}of queue ${queue} is now a dead letter: ${reason}`, {
-      queue,
-      id,
-      reason,
-    });
-  }
-
-  #brokerTrouble(error: unknown): void {
-    if (error === undefined) return log.info(`Connected to ${this.#transport.name} again.`);
-    const why = error instanceof Error ? error.message : String(error);
-    log.error(`Lost ${this.#transport.name}, trying again until it is back: ${why}`);
   }
 
   #isEmpty(): boolean {
@@ -434,8 +328,4 @@ export class Worker implements AsyncDisposable {
     await this.#transport?.[Symbol.asyncDispose]();
     this.#end();
   }
-}
-
-function writeLine(line: LogReport): void {
-  taskLog[line.level](line.text, { task: line.task, id: line.id, own: line.own });
 }

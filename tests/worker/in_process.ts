@@ -2,7 +2,8 @@
 import { resolveSettings } from "../../runtime/config/resolve.ts";
 import type { GivenSettings } from "../../runtime/config/settings.ts";
 import { App } from "../../runtime/client/app.ts";
-import { Worker, type WorkerOptions } from "../../runtime/worker/worker.ts";
+import { Worker } from "../../runtime/worker/worker.ts";
+import type { WorkerOptions } from "../../runtime/worker/worker_options.ts";
 
 let brokers = 0;
 

@@ -1,0 +1,68 @@
+/** What a worker says of itself in its log, and what it counts: beside the way of a task. */
+import { getLogger } from "@logtape/logtape";
+import type { LogReport } from "../isolate/isolate.ts";
+import type { ReceiverEvents } from "../transport/transport.ts";
+
+const log = getLogger(["celeriac", "worker"]);
+const taskLog = getLogger(["celeriac", "task"]);
+
+/** How many tasks a worker has seen end, by how they ended. */
+export interface WorkerCounts {
+  /** Returned. */
+  succeeded: number;
+  /** Threw, or lost their isolate. */
+  failed: number;
+  /** Kept as dead letters. */
+  dead: number;
+  /** Restored from workers that are gone. */
+  restored: number;
+}
+
+/** Writes one line for each thing that an operator should know, and counts. */
+export class Notices {
+  readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
+
+  /** What a receiver has to tell. */
+  readonly receiver: ReceiverEvents = {
+    lost: (deliveries) =>
+      log.warning(
+        `${deliveries.length} messages were taken over by another worker, because this one did not renew its lease ` +
+          `in time; their tasks run again there.`,
+      ),
+    dead: (queue, reason) => this.dead(queue, undefined, reason),
+    restored: (count) => {
+      this.counts.restored += count;
+      log.info(`Restored ${count} messages that a worker which is gone had held.`);
+    },
+    trouble: (message) => log.warning(message),
+  };
+
+  /** A message is kept and not run. */
+  dead(queue: string, id: string | undefined, reason: string): void {
+    this.counts.dead++;
+    const which = id ? `${id} ` : "";
+    log.error(`Message ${which}of queue ${queue} is now a dead letter: ${reason}`, { queue, id, reason });
+  }
+
+  /** The broker was lost, or is back (no error). */
+  broker(name: string, error: unknown | undefined): void {
+    if (error === undefined) return log.info(`Connected to ${name} again.`);
+    const why = error instanceof Error ? error.message : String(error);
+    log.error(`Lost ${name}, trying again until it is back: ${why}`);
+  }
+
+  isolateDied(reason: string): void {
+    log.error(`An isolate died and is replaced: ${reason}`);
+  }
+
+  restartFailed(reason: string, pause: number): void {
+    log.error(
+      `An isolate can't be started again: ${reason}. Correct the module; the next try is in ${pause} ms.`,
+    );
+  }
+
+  /** A line from inside an isolate. */
+  task({ level, text, task, id, own }: LogReport): void {
+    taskLog[level](text, { task, id, own });
+  }
+}

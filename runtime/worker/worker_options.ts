@@ -1,0 +1,79 @@
+/** What a worker is started with, and what it hands on to its isolates. Before the way of a task begins. */
+import { availableParallelism, hostname } from "node:os";
+import process from "node:process";
+import { type Clock, systemClock } from "../clock.ts";
+import { readEnvironment } from "../config/environment.ts";
+import { resolveSettings } from "../config/resolve.ts";
+import type { Settings } from "../config/settings.ts";
+import { settingsForIsolates } from "../config/surroundings.ts";
+import type { IsolateSettings } from "../isolate/isolate.ts";
+
+/** What a worker is started with. */
+export interface WorkerOptions {
+  /** Files, folders and globs of task modules, beside those of the setting `include`. */
+  readonly modules: readonly string[];
+  /** The app's settings. Default: those of `new App()`. */
+  readonly settings?: Settings;
+  /** Put in front of the names of tasks, with a dot. Default: nothing. */
+  readonly prefix?: string;
+  /** Default: the setting `taskQueues`, else `taskDefaultQueue` alone. */
+  readonly queues?: readonly string[];
+  /** Isolates. Default: the setting `workerConcurrency`, else one a core. */
+  readonly concurrency?: number;
+  /** Tasks at once in each isolate. Default: the setting `workerSlots`. */
+  readonly slots?: number;
+  /** Node name. Default `celery@` and the host's name. */
+  readonly hostname?: string;
+  /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
+  readonly drain?: boolean;
+  /** Logs each task's success. Default false. */
+  readonly logSuccess?: boolean;
+  /** Time, for tests. */
+  readonly clock?: Clock;
+  /** Randomness, for tests; as `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** The options with their defaults filled in. */
+export type CompleteOptions = Required<Omit<WorkerOptions, "prefix">> & Pick<WorkerOptions, "prefix">;
+
+/** Fills the defaults in. @throws {SettingsError} When the environment says what can't be. */
+export function completeOptions(options: WorkerOptions): CompleteOptions {
+  const settings = options.settings ??
+    resolveSettings({ from: "the environment", settings: readEnvironment().settings });
+  return {
+    queues: settings.taskQueues ?? [settings.taskDefaultQueue],
+    concurrency: settings.workerConcurrency ?? availableParallelism(),
+    slots: settings.workerSlots,
+    hostname: `celery@${hostname()}`,
+    drain: false,
+    logSuccess: false,
+    clock: systemClock,
+    random: Math.random,
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    settings,
+    modules: [...settings.include, ...options.modules],
+  };
+}
+
+/** What each isolate of a worker is told; the modules are found later. */
+export function isolateSettings(options: CompleteOptions): Omit<IsolateSettings, "modules"> {
+  const { settings, slots, hostname, logSuccess } = options;
+  return {
+    slots,
+    hostname,
+    pid: process.pid,
+    logSuccess,
+    client: settingsForIsolates(settings),
+    defaults: {
+      ignoreResult: settings.taskIgnoreResult,
+      storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
+      storeUndefined: settings.storeUndefined,
+      trackStarted: settings.taskTrackStarted,
+      resultExpires: settings.resultExpires,
+      resultExtended: settings.resultExtended,
+      acceptContent: settings.acceptContent,
+      maxBodyBytes: settings.brokerTransportOptions.maxMessageBytes,
+    },
+  };
+}
