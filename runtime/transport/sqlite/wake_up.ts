@@ -73,6 +73,8 @@ export class WakeUp {
       }
     }
     this.#pollNext();
+    // A report that comes within a moment of the opening may be left out as well.
+    this.#lookAgain();
   }
 
   #closeWatcher(): void {
@@ -90,6 +92,10 @@ export class WakeUp {
   #written(): void {
     if (this.#listeners.size === 0) return;
     this.#changed();
+    this.#lookAgain();
+  }
+
+  #lookAgain(): void {
     this.#pause = 1;
     this.#lastLook = systemClock.monotonic() + LAST_LOOK;
     if (!this.#isLooking) this.#lookSoon();
