@@ -29,6 +29,14 @@ export interface ConnectionListener {
   gone?(why: string): void;
 }
 
+/** Who waits for the connection. */
+interface Waiter {
+  /** It is told of the end of each try after this one. */
+  readonly after: number;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
 const READY_TIMEOUT = 5_000;
 const CLOSE_TIMEOUT = 1_000;
 const LONGEST_BACKOFF = 2_000;
@@ -38,8 +46,11 @@ export class RedisConnection {
   readonly #clock: Clock;
   readonly #redis: Redis;
   readonly #listeners = new Set<ConnectionListener>();
-  readonly #waiting = new Set<{ resolve(): void; reject(error: Error): void }>();
+  readonly #waiting = new Set<Waiter>();
+  /** Tries to connect so far. */
+  #tries = 0;
   #refusal: Refusal | undefined;
+  #refusedIn = 0;
   #wasReady = false;
   #closed = false;
 
@@ -68,6 +79,7 @@ export class RedisConnection {
       reconnectOnError: (error) => error.message.includes("READONLY"),
     });
     this.#redis.on("error", (error: Error) => this.#refused(error));
+    this.#redis.on("connecting", () => this.#tries++);
     this.#redis.on("ready", () => this.#ready());
     this.#redis.on("close", () => this.#gone());
   }
@@ -105,13 +117,15 @@ export class RedisConnection {
         end();
         reject(signal?.reason);
       };
-      const waiter = {
+      const { status } = this.#redis;
+      const waiter: Waiter = {
+        // Between two tries it is the next one that counts, although the end of the last may not have been told yet.
+        after: status === "connecting" || status === "connect" ? this.#tries - 1 : this.#tries,
         resolve: () => (end(), resolve()),
         reject: (error: Error) => (end(), reject(error)),
       };
       this.#waiting.add(waiter);
       signal?.addEventListener("abort", abort, { once: true });
-      const { status } = this.#redis;
       // What goes wrong comes as an event, with its cause; this promise says only "closed".
       if (status === "wait" || status === "end") this.#redis.connect().catch(() => {});
     });
@@ -192,6 +206,9 @@ export class RedisConnection {
   }
 
   #refused(error: Error): void {
+    // What else goes wrong in the same try comes of the first.
+    if (this.#refusal?.permanent === true && this.#refusedIn === this.#tries) return;
+    this.#refusedIn = this.#tries;
     this.#refusal = reasonOf(error);
     // ioredis goes on with database 0 when it is refused the one that was asked for.
     if (/DB index|invalid DB/.test(error.message)) this.#redis.disconnect(this.#wasReady);
@@ -208,7 +225,7 @@ export class RedisConnection {
   #gone(): void {
     this.#refusal ??= { why: "the connection was lost", permanent: false, expected: true };
     const error = this.#unavailable();
-    for (const waiter of [...this.#waiting]) waiter.reject(error);
+    for (const waiter of [...this.#waiting]) if (this.#tries > waiter.after) waiter.reject(error);
     for (const listener of [...this.#listeners]) listener.gone?.(this.#refusal.why);
   }
 }

@@ -119,15 +119,15 @@ end`;
 
 /**
  * `restore(prefix, queue, step, message, most)`: the same, marked and counted, or, when it was counted `most` times
- * already, to the dead letters: then false. Needs {@linkcode putBackMessage} and `markRestored`.
+ * already, to the dead letters: then it gives the reason. Needs {@linkcode putBackMessage} and `markRestored`.
  */
 export const restoreMessage = `
 local function restore(prefix, queue, step, message, most)
-  local deliveries = deliveriesOf(message)
-  if deliveries >= most then
-    bury(prefix, queue, '"restored ' .. deliveries .. ' times and never settled"', message)
-    return false
+  local marked, deliveries = markRestored(message)
+  if deliveries > most then
+    local reason = 'restored ' .. deliveries - 1 .. ' times and never settled'
+    bury(prefix, queue, '"' .. reason .. '"', message)
+    return reason
   end
-  putBack(prefix, queue, step, (markRestored(message)))
-  return true
+  putBack(prefix, queue, step, marked)
 end`;

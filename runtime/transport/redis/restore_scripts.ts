@@ -72,14 +72,19 @@ for i = 4, #ARGV, 2 do
       if string.sub(tag, 1, #mine) == mine then
         putBack(prefix, queue, step, message)
         answer[1] = answer[1] + 1
-      elseif restore(prefix, queue, step, message, most) then
-        answer[1] = answer[1] + 1
       else
-        answer[#answer + 1] = queue
+        local reason = restore(prefix, queue, step, message, most)
+        if reason then
+          answer[#answer + 1] = queue
+          answer[#answer + 1] = reason
+        else
+          answer[1] = answer[1] + 1
+        end
       end
     elseif value then
       bury(prefix, 'unacked', '"an entry of unacked that cannot be read"', value)
       answer[#answer + 1] = 'unacked'
+      answer[#answer + 1] = 'an entry of unacked that cannot be read'
     end
   end
 end
@@ -91,7 +96,7 @@ return answer`,
  * exchange and routing key lead to, in the step of its own priority.
  * Keys: unacked, unacked_index. Arguments: prefix of keys, maxDeliveries, seconds, how many to look at, how many to
  * restore.
- * Answer: how many were restored, then the queue of each that became a dead letter.
+ * Answer: how many were restored, then queue and reason of each that became a dead letter.
  */
 export const restoreForeignScript = script(
   "restore what others held",
@@ -121,12 +126,19 @@ for i = 1, #tags do
       local priority = message and tonumber(string.match(message, '.*"priority":%s*(%d+)')) or 0
       local step = math.min(9, math.floor(priority / 3) * 3)
       for j = 1, #queues do
-        if restore(prefix, queues[j], step, message, most) then answer[1] = answer[1] + 1
-        else answer[#answer + 1] = queues[j] end
+        local reason = restore(prefix, queues[j], step, message, most)
+        if reason then
+          answer[#answer + 1] = queues[j]
+          answer[#answer + 1] = reason
+        else
+          answer[1] = answer[1] + 1
+        end
       end
       if #queues == 0 then
-        bury(prefix, key or 'unacked', '"restored, but no queue is bound to its exchange any more"', message or value)
+        local reason = message and 'no queue is bound to its exchange any more' or 'an entry of unacked that cannot be read'
+        bury(prefix, key or 'unacked', '"' .. reason .. '"', message or value)
         answer[#answer + 1] = key or 'unacked'
+        answer[#answer + 1] = reason
       end
     end
   end

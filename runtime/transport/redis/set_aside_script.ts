@@ -53,7 +53,7 @@ while at <= #ARGV do
     if outcome == 'return' then
       putBack(prefix, queue, step, message)
     elseif outcome == 'restore' then
-      if not restore(prefix, queue, step, message, most) then answer[#answer + 1] = -entry end
+      if restore(prefix, queue, step, message, most) then answer[#answer + 1] = -entry end
     elseif outcome == 'delay' then
       redis.call('HSET', prefix .. 'celeriac.scheduled.' .. queue, tag, value)
       redis.call('ZADD', prefix .. 'celeriac.schedule.' .. queue, detail, tag)

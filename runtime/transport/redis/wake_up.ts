@@ -81,8 +81,8 @@ export class WakeUp {
       else if (await this.#arm()) this.#woken = true;
       else await this.#either(changed.promise, signal);
     } catch {
-      // It is away: its return wakes us, and so does the second net.
-      await this.#either(changed.promise, signal);
+      // It is away: its return wakes us, and so does the second net. Or it has no tracking, as was found out just now.
+      if (!this.#polling || !this.#commands.ready) await this.#either(changed.promise, signal);
     } finally {
       changed.forget();
     }

@@ -5,10 +5,11 @@
  */
 import type { Clock } from "../../clock.ts";
 import type { ReceiverEvents, TransportOptions } from "../transport.ts";
-import type { RedisConnection } from "./connection.ts";
+import type { Argument, RedisConnection } from "./connection.ts";
 import type { RedisKeys } from "./keys.ts";
 import { renewalInterval } from "./lease.ts";
 import { overdueScript, restoreForeignScript, restoreOverdueScript } from "./restore_scripts.ts";
+import type { Script } from "./script.ts";
 import { tagOfName } from "./tags.ts";
 
 interface Watched {
@@ -60,17 +61,21 @@ export class Watch {
 
   /** Looks once. @throws {BrokerUnavailableError} */
   async look(): Promise<void> {
-    const { lease } = this.#options;
     const asked = this.#clock.monotonic();
     await this.#collect();
+    await this.#restore(asked - this.#options.lease * 1000);
+    await this.#restoreForeign();
+  }
+
+  /** Asks the server. A gap between two answers is time in which holders may have been unable to renew: not counted. */
+  async #ask(script: Script, keys: number, args: Argument[]): Promise<unknown> {
+    const answer = await this.#connection.run(script, keys, args);
     const now = this.#clock.monotonic();
-    // A gap between two answers is time in which holders may have been unable to renew: it is not counted.
-    if (now - this.#answered > lease * 1000 / 3) {
+    if (now - this.#answered > this.#options.lease * 1000 / 3) {
       for (const watched of this.#watched.values()) watched.since = now;
     }
     this.#answered = now;
-    await this.#restore(asked - lease * 1000);
-    await this.#restoreForeign();
+    return answer;
   }
 
   /** Finds what has missed a renewal since the last look. */
@@ -79,7 +84,7 @@ export class Watch {
     const overdue = (renewalInterval(lease) + lookInterval(lease)) / 1000;
     let limit = LOOK;
     while (this.#watched.size < MOST_WATCHED) {
-      const [upto, count, ...found] = await this.#connection.run(overdueScript, 1, [
+      const [upto, count, ...found] = await this.#ask(overdueScript, 1, [
         this.#keys.index,
         this.#from,
         overdue,
@@ -89,10 +94,11 @@ export class Watch {
       for (let i = 0; i < found.length; i += 2) this.#see(found[i], found[i + 1], since);
       // The server's clock was set back: what was renewed since then has a score from before.
       const back = Number(upto) < Number(this.#from);
-      // All that were found may have one score, and more of them wait behind.
-      if (count === limit && upto === this.#from) limit *= 2;
+      const stuck = count === limit && upto === this.#from;
       this.#from = back ? "-inf" : upto;
       if (count < limit && !back) return;
+      // All that were found have one score, and more of them wait behind.
+      if (stuck) limit *= 2;
     }
   }
 
@@ -107,8 +113,8 @@ export class Watch {
     // The last one put back is the next one out, so the first fetched goes last.
     due.sort(([a], [b]) => tagOfName(b) - tagOfName(a));
     for (let at = 0; at < due.length; at += RESTORE) {
-      const batch = due.slice(at, at + RESTORE);
-      const [count, ...dead] = await this.#connection.run(restoreOverdueScript, 2, [
+      const batch = due.slice(at, at + RESTORE).filter(([, { since }]) => since <= before);
+      const [count, ...dead] = await this.#ask(restoreOverdueScript, 2, [
         this.#keys.unacked,
         this.#keys.index,
         this.#keys.prefix,
@@ -124,7 +130,7 @@ export class Watch {
 
   async #restoreForeign(): Promise<void> {
     for (let restored = RESTORE; restored >= RESTORE;) {
-      const [count, ...dead] = await this.#connection.run(restoreForeignScript, 2, [
+      const [count, ...dead] = await this.#ask(restoreForeignScript, 2, [
         this.#keys.unacked,
         this.#keys.index,
         this.#keys.prefix,
@@ -140,8 +146,6 @@ export class Watch {
 
   #tell(count: number, dead: readonly string[]): void {
     if (count > 0) this.#events.restored(count);
-    for (const queue of dead) {
-      this.#events.dead(queue, `restored ${this.#options.maxDeliveries} times and never settled`);
-    }
+    for (let i = 0; i < dead.length; i += 2) this.#events.dead(dead[i], dead[i + 1]);
   }
 }
