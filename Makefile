@@ -18,7 +18,7 @@ test: $(INSTALLED) ## Run every test on Deno and on Bun (make test ONLY=bun, mak
 check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and who may import whom
 	$(DENO) fmt --check
 	$(DENO) lint
-	$(DENO) check mod.ts runtime/main.ts runtime tasks tests examples bench
+	$(DENO) check --quiet $(wildcard mod.ts runtime tasks tests examples bench)
 	node_modules/.bin/tsc
 	$(DENO) doc --lint mod.ts
 	$(BUN) test ./tests/repo
