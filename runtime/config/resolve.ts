@@ -11,7 +11,7 @@ import { nearest } from "./suggest.ts";
 
 /** A setting that does not exist or has a value it can't have. */
 export class SettingsError extends Error {
-  /** For those who can't use `instanceof`. */
+  /** Always `"SettingsError"`. */
   override readonly name = "SettingsError";
 }
 

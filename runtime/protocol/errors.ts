@@ -15,7 +15,9 @@ export interface TaskErrorOptions {
   readonly traceback?: string | null;
   /** Which language the task ran in. Default `"js"`. */
   readonly remote?: "python" | "js";
+  /** The id of the task that failed. */
   readonly taskId?: string;
+  /** What led to the error, where it is known on this side. */
   readonly cause?: unknown;
 }
 
@@ -24,15 +26,22 @@ export interface TaskErrorOptions {
  * prints as `ValueError: bad`. Known types arrive as the subclasses below.
  */
 export class TaskError extends Error {
+  /** The same as {@linkcode TaskError.type}. */
   override readonly name: string;
+  /** The remote class's name. */
   readonly type: string;
+  /** Python's `args`; for a JavaScript error its message alone. */
   readonly args: unknown[];
+  /** The module that defines the type. */
   readonly module: string;
   /** The worker's, as text; this error's own `stack` begins where it was read. */
   readonly traceback: string | null;
+  /** Which language the task ran in. */
   readonly remote: "python" | "js";
+  /** The id of the task that failed, where it is known. */
   readonly taskId: string | undefined;
 
+  /** Made where a result is read. */
   constructor(message: string, options: TaskErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = this.type = options.type ?? "TaskError";
@@ -46,6 +55,7 @@ export class TaskError extends Error {
 
 /** The worker knows no task of that name. */
 export class NotRegistered extends TaskError {
+  /** `task` is the name that nobody knows. */
   constructor(task: string, options: TaskErrorOptions = {}) {
     super(`no task is registered under the name "${task}"`, {
       type: "NotRegistered",
@@ -57,6 +67,7 @@ export class NotRegistered extends TaskError {
 
 /** The task was revoked, terminated, or had expired: the message says which. */
 export class TaskRevokedError extends TaskError {
+  /** `why` says what became of it. */
   constructor(why = "revoked", options: TaskErrorOptions = {}) {
     super(why, { type: "TaskRevokedError", ...options });
   }
@@ -81,6 +92,7 @@ const POOL_MODULE = "billiard.exceptions";
 
 /** The isolate or worker that ran the task ended before the task did. */
 export class WorkerLostError extends TaskError {
+  /** `why` says how it ended. */
   constructor(why = "the worker that ran the task is gone", options: TaskErrorOptions = {}) {
     super(why, { type: "WorkerLostError", module: POOL_MODULE, ...options });
   }
@@ -146,16 +158,22 @@ const OUTCOME: unique symbol = Symbol.for("celeriac.outcome") as never;
 
 /** Thrown by a task that wants nothing to be stored of it. The message is acknowledged. */
 export class Ignore extends Error {
+  /** Always `"Ignore"`. */
   override readonly name = "Ignore";
+  /** Tells the isolate, whichever copy of the library threw it. */
   readonly [OUTCOME] = "ignore";
 }
 
 /** Thrown by a task that gives its message back: to its queue with `requeue`, else to the dead letters. */
 export class Reject extends Error {
+  /** Always `"Reject"`. */
   override readonly name = "Reject";
+  /** Tells the isolate, whichever copy of the library threw it. */
   readonly [OUTCOME] = "reject";
+  /** Whether the message goes back to its queue. */
   readonly requeue: boolean;
 
+  /** `reason` stands beside the dead letter. */
   constructor(reason = "rejected by the task", requeue = false) {
     super(reason);
     this.requeue = requeue;

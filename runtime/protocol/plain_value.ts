@@ -5,10 +5,12 @@
 
 /** A value that no message can carry, with its place inside what was to be sent. */
 export class UnserializableError extends Error {
+  /** Always `"UnserializableError"`. */
   override readonly name = "UnserializableError";
   /** Where it stands, from `$` for the whole: `$.items[3].callback` (for a call from `args` or `kwargs`). */
   readonly path: string;
 
+  /** `problem` goes on where the path ends: `is a function`. */
   constructor(path: string, problem: string, options?: ErrorOptions) {
     super(`${path} ${problem}`, options);
     this.path = path;

@@ -20,27 +20,37 @@ export function isReady(status: string): boolean {
 
 /** What stands beside a state: its place in a workflow, and with extended results the call itself. */
 export interface ResultExtra {
+  /** The group that it was a part of. */
   readonly groupId?: string | null;
+  /** The task that called it. */
   readonly parentId?: string | null;
   /** What it called, as Celery's tuples: `[[[ID, null], null], ...]`; null stands for a parent, itself a tuple. */
   readonly children?: readonly unknown[];
   /** Extended results, all six or none of them: the task's name. */
   readonly name?: string | null;
+  /** Its positional arguments. */
   readonly args?: unknown;
+  /** Its keyword arguments. */
   readonly kwargs?: unknown;
+  /** The node name of the worker that ran it. */
   readonly worker?: string | null;
+  /** How often it was retried. */
   readonly retries?: number | null;
+  /** The queue that it came from. */
   readonly queue?: string | null;
 }
 
 /** The state of a task. */
 export interface ResultMeta extends ResultExtra {
+  /** The task's id. */
   readonly taskId: string;
   /** `PENDING`, `STARTED`, `SUCCESS`, `FAILURE`, `RETRY`, `REVOKED`, or any of the user's own. */
   readonly status: string;
   /** The value; a {@linkcode TaskError} for FAILURE, RETRY and REVOKED. */
   readonly result?: unknown;
+  /** The trace of a failed task. */
   readonly traceback?: string | null;
+  /** When it was done. */
   readonly dateDone?: Date | null;
 }
 
