@@ -20,7 +20,7 @@ check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and w
 	$(DENO) lint
 	$(DENO) check --quiet $(wildcard mod.ts runtime tasks tests examples bench)
 	node_modules/.bin/tsc
-	$(DENO) doc --lint mod.ts
+	$(DENO) doc --quiet --lint mod.ts
 	$(BUN) test ./tests/repo
 
 dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
