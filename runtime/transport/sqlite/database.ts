@@ -7,7 +7,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { BrokerUnavailableError } from "../transport.ts";
 import { BadUrlError } from "../url.ts";
-import { Checkpointer, WAL_LENGTH } from "./checkpointer.ts";
+import { Checkpointer, WAL_STATE } from "./checkpointer.ts";
 import { explain, isLocked } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { needsUpgrade, upgrade } from "./schema.ts";
@@ -126,7 +126,7 @@ export class Database {
     );
     const version = db.prepare("pragma data_version");
     this.wakeUp = new WakeUp(path, () => (version.get() as { data_version: number }).data_version);
-    this.#checkpointer = new Checkpointer(path, db.prepare(WAL_LENGTH));
+    this.#checkpointer = new Checkpointer(path, db.prepare(WAL_STATE));
   }
 
   /** The prepared statements of one step, made once a connection. */
@@ -143,6 +143,7 @@ export class Database {
    * @throws {BrokerUnavailableError} When nothing was done: the disk is full, the lock is held for too long, ...
    */
   async write<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
+    while (this.#checkpointer.hold !== undefined) await this.#checkpointer.hold;
     return await this.#unlocked(() => {
       let value: T;
       this.#begin.run();
