@@ -36,6 +36,8 @@ export interface ExchangeOptions {
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #abort = new AbortController();
+  /** Ends the tries of steps that only fetch. */
+  readonly #noFetch = new AbortController();
   /** Set by the worker, which writes through {@linkcode Exchange.retry}. */
   states: StateWriter | undefined;
   #finished: Settlement[] = [];
@@ -60,11 +62,12 @@ export class Exchange {
   /** Fetches no more; what is finished is still settled. */
   stopFetching(): void {
     this.#fetching = false;
+    this.#noFetch.abort(new Error("the worker stops"));
   }
 
   /** Gives up: steps that wait for a broker that is away end undone. */
   abort(): void {
-    this.#fetching = false;
+    this.stopFetching();
     this.#abort.abort(new Error("the worker was ended"));
   }
 
@@ -110,11 +113,11 @@ export class Exchange {
     if (!this.busy) { for (const resolve of this.#whenIdle.splice(0)) resolve(); }
   }
 
-  /** Runs `run` until it succeeds, with growing pauses while the broker is away. @throws The abort's reason. */
-  retry = async <T>(run: () => Promise<T>): Promise<T> => {
+  /** Runs `run` until it succeeds, with growing pauses while the broker is away. @throws The signal's reason. */
+  retry = async <T>(run: () => Promise<T>, signal = this.#abort.signal): Promise<T> => {
     const { clock, random, trouble } = this.#options;
     for (let pause = FIRST_PAUSE_MS;; pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
-      this.#abort.signal.throwIfAborted();
+      signal.throwIfAborted();
       try {
         const value = await run();
         if (this.#inTrouble) {
@@ -123,11 +126,11 @@ export class Exchange {
         }
         return value;
       } catch (error) {
-        if (!this.#inTrouble && !this.#abort.signal.aborted) {
+        if (!this.#inTrouble && !signal.aborted) {
           this.#inTrouble = true;
           trouble(error);
         }
-        await sleep(clock, pause * (0.5 + random()), this.#abort.signal);
+        await sleep(clock, pause * (0.5 + random()), signal);
       }
     }
   };
@@ -137,9 +140,10 @@ export class Exchange {
     this.#asked += room;
     let deliveries: Delivery[] = [];
     try {
-      deliveries = await this.retry(() => this.#exchange(settlements, this.#fetching ? room : 0));
+      const { signal } = settlements.length > 0 ? this.#abort : this.#noFetch;
+      deliveries = await this.retry(() => this.#exchange(settlements, this.#fetching ? room : 0), signal);
     } catch {
-      // Only the abort ends a retry. What was not settled stays with the broker, which restores it.
+      // Only a stop or the abort ends a retry. What was not settled stays with the broker, which restores it.
     } finally {
       this.#underWay--;
       this.#asked -= room;
