@@ -2,7 +2,6 @@
  * Base64, in which kombu's envelopes carry bodies and kombu's JSON carries bytes. Bodies are ASCII nearly always
  * (Python escapes the rest), and then `btoa` and `atob` are the fastest way on Deno and Bun alike.
  */
-import { Buffer } from "node:buffer";
 
 // deno-lint-ignore no-control-regex
 const NOT_ASCII = /[^\x00-\x7f]/;
@@ -10,10 +9,19 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Base64 of bytes, or of a text's UTF-8. */
 export function encodeBase64(data: string | Uint8Array): string {
-  if (typeof data !== "string") {
-    return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
+  if (typeof data !== "string") return btoa(latin1Of(data));
+  return NOT_ASCII.test(data) ? btoa(latin1Of(new TextEncoder().encode(data))) : btoa(data);
+}
+
+/** A function takes some ten thousand arguments at once, not millions. */
+const CHUNK = 8192;
+
+function latin1Of(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + CHUNK) as unknown as number[]);
   }
-  return NOT_ASCII.test(data) ? Buffer.from(data).toString("base64") : btoa(data);
+  return text;
 }
 
 /**

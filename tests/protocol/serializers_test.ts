@@ -1,8 +1,22 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
+import { decode, encode } from "@msgpack/msgpack";
 import { BadMessageError } from "../../runtime/protocol/bad_message.ts";
 import { RefusedContentError, serializerFor, serializerNamed } from "../../runtime/protocol/serializers.ts";
+import { seededRandom } from "./samples.ts";
+
+/** What another implementation reads, with integers of 64 bits as numbers where these hold them. */
+function theirsDecoded(bytes: Uint8Array): unknown {
+  const narrow = (value: unknown): unknown => {
+    if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+    if (Array.isArray(value)) return value.map(narrow);
+    if (value === null || typeof value !== "object" || value instanceof Date) return value;
+    if (value instanceof Uint8Array) return value.slice();
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, narrow(inner)]));
+  };
+  return narrow(decode(bytes, { useBigInt64: true }));
+}
 
 describe("choosing a serializer", () => {
   it("finds it by its name and by its content type", () => {
@@ -83,8 +97,11 @@ describe("msgpack", () => {
     ]);
   });
 
-  it("refuses integers of more than 64 bits and functions, by their path", () => {
+  it("refuses what it has no form for, by its path", () => {
     assert.throws(() => msgpack.encode({ a: [2n ** 64n] }), { name: "UnserializableError", path: "$.a[0]" });
+    assert.throws(() => msgpack.encode(-(2n ** 63n) - 1n), { name: "UnserializableError", path: "$" });
+    assert.throws(() => msgpack.encode([{ b: "\ud800" }]), { name: "UnserializableError", path: "$[0].b" });
+    assert.throws(() => msgpack.encode({ "\udc00": 1 }), { name: "UnserializableError" });
     assert.throws(() => msgpack.encode({ f() {} }), { name: "UnserializableError", path: "$.f" });
   });
 
@@ -111,6 +128,105 @@ describe("msgpack", () => {
     assert.throws(() => msgpack.decode(list), { name: "BadMessageError", message: /ends within a value/ });
     const map = Buffer.from("dfffffffff", "hex");
     assert.throws(() => msgpack.decode(map), { name: "BadMessageError" });
+  });
+
+  it("refuses what begins no value, extensions it does not know, and keys that are neither text nor number", () => {
+    for (
+      const bad of ["c1", "d40501", "c70305000000", "d4ff00", "81c001", "81c201", "8190c0", "d7ff00000000"]
+    ) {
+      assert.throws(() => msgpack.decode(Buffer.from(bad, "hex")), { name: "BadMessageError" }, bad);
+    }
+    assert.deepEqual(msgpack.decode(Buffer.from("8105a178", "hex")), { 5: "x" });
+  });
+
+  it("keeps a byte order mark that begins a text", () => {
+    assert.equal(msgpack.decode(msgpack.encode("\ufeffab") as Uint8Array), "\ufeffab");
+  });
+
+  it("keeps bytes in memory of their own", () => {
+    const bytes = msgpack.decode(Buffer.from("c403010203", "hex")) as Uint8Array;
+    assert.equal(bytes.constructor, Uint8Array);
+    assert.equal(bytes.buffer.byteLength, 3);
+  });
+
+  it("gives a key named __proto__ no power", () => {
+    const map = msgpack.decode(msgpack.encode(JSON.parse('{"__proto__": {"evil": true}}')) as Uint8Array) as {
+      evil?: boolean;
+    };
+    assert.deepEqual(Object.keys(map), ["__proto__"]);
+    assert.equal(map.evil, undefined);
+  });
+
+  it("agrees with another implementation on hundreds of values, both ways", () => {
+    const random = seededRandom(3);
+    const any = (depth: number): unknown => {
+      const kind = Math.floor(random() * (depth > 0 ? 9 : 7));
+      const size = Math.floor(random() ** 4 * 400);
+      switch (kind) {
+        case 0:
+          return [
+            null,
+            true,
+            false,
+            0,
+            -1,
+            -32,
+            -33,
+            127,
+            128,
+            255,
+            256,
+            -128,
+            -129,
+            65535,
+            65536,
+          ][size % 15];
+        case 1:
+          return Math.floor((random() - 0.5) * 2 ** Math.floor(random() * 52));
+        case 2:
+          return (random() - 0.5) * 10 ** Math.floor(random() * 30);
+        case 3:
+          return (random() < 0.5 ? -(2n ** 62n) : 2n ** 63n) + BigInt(size);
+        case 4:
+          return ["é", "☃a", "😀", "a\ufeffb"][size % 4].repeat(size);
+        case 5:
+          return new Date(Math.floor((random() - 0.2) * 1e13));
+        case 6:
+          return Uint8Array.from({ length: size }, () => random() * 256);
+        case 7:
+          return Array.from({ length: size % 40 }, () => any(depth - 1));
+        default:
+          return Object.fromEntries(
+            Array.from({ length: size % 40 }, (_, i) => [`key ${i}`, any(depth - 1)]),
+          );
+      }
+    };
+    for (let i = 0; i < 500; i++) {
+      const value = any(3);
+      const ours = msgpack.encode(value) as Uint8Array;
+      assert.deepEqual(theirsDecoded(ours), value);
+      assert.deepEqual(msgpack.decode(encode(value, { useBigInt64: true })), value);
+    }
+  });
+
+  it("writes what is longer than a length of two bytes can say", () => {
+    const list = Array(70_000).fill(7);
+    const map = Object.fromEntries(list.map((_, i) => [`k${i}`, i]));
+    for (const long of ["é".repeat(40_000), list, map]) {
+      const bytes = msgpack.encode(long) as Uint8Array;
+      assert.equal(JSON.stringify(msgpack.decode(bytes)), JSON.stringify(long));
+      assert.equal(JSON.stringify(decode(bytes)), JSON.stringify(long));
+    }
+    const bytes = msgpack.encode(new Uint8Array(70_000).fill(9)) as Uint8Array;
+    assert.equal(Buffer.compare(msgpack.decode(bytes) as Uint8Array, decode(bytes) as Uint8Array), 0);
+  });
+
+  it("reads 32-bit floats and numbers in wider forms than they need", () => {
+    const wide = "98ca3fc00000cc01cd0001ce00000001cf0000000000000001d0ffd1ffffd2ffffffff";
+    assert.deepEqual(msgpack.decode(Buffer.from(wide, "hex")), [1.5, 1, 1, 1, 1, -1, -1, -1]);
+    assert.equal(msgpack.decode(Buffer.from("d3ffffffffffffffff", "hex")), -1);
+    assert.deepEqual(msgpack.decode(Buffer.from("d6ff00000001", "hex")), new Date(1000));
+    assert.deepEqual(msgpack.decode(Buffer.from("d7ff7735940000000001", "hex")), new Date(1500));
   });
 
   it("refuses to nest without end", () => {
