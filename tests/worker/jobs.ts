@@ -45,6 +45,12 @@ export async function markAndHold(file: string, gate: string): Promise<string> {
   return await hold(gate);
 }
 
+/** The same, blocking its isolate. */
+export function markAndBlock(file: string, gate: string): string {
+  mark(file);
+  return block(gate);
+}
+
 /** Ends when `count` of its kind are at work at once. */
 export async function meet(folder: string, count: number): Promise<number> {
   writeFileSync(`${folder}/${currentTask()!.id}`, "");
@@ -82,6 +88,9 @@ export async function say(word: string): Promise<void> {
     }, 1)
   );
 }
+
+/** Knows the names of its parameters. */
+export const add = task({ params: ["x", "y"] }, (x: number, y: number): number => x + y);
 
 /** Fails in the everyday way. */
 export function fail(message: string): never {
