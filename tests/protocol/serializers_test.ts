@@ -1,22 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
-import { decode, encode } from "@msgpack/msgpack";
 import { BadMessageError } from "../../runtime/protocol/bad_message.ts";
 import { RefusedContentError, serializerFor, serializerNamed } from "../../runtime/protocol/serializers.ts";
-import { seededRandom } from "./samples.ts";
-
-/** What another implementation reads, with integers of 64 bits as numbers where these hold them. */
-function theirsDecoded(bytes: Uint8Array): unknown {
-  const narrow = (value: unknown): unknown => {
-    if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-    if (Array.isArray(value)) return value.map(narrow);
-    if (value === null || typeof value !== "object" || value instanceof Date) return value;
-    if (value instanceof Uint8Array) return value.slice();
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, narrow(inner)]));
-  };
-  return narrow(decode(bytes, { useBigInt64: true }));
-}
 
 describe("choosing a serializer", () => {
   it("finds it by its name and by its content type", () => {
@@ -149,64 +135,9 @@ describe("msgpack", () => {
     assert.equal(bytes.buffer.byteLength, 3);
   });
 
-  it("gives a key named __proto__ no power", () => {
-    const map = msgpack.decode(msgpack.encode(JSON.parse('{"__proto__": {"evil": true}}')) as Uint8Array) as {
-      evil?: boolean;
-    };
-    assert.deepEqual(Object.keys(map), ["__proto__"]);
-    assert.equal(map.evil, undefined);
-  });
-
-  it("agrees with another implementation on hundreds of values, both ways", () => {
-    const random = seededRandom(3);
-    const any = (depth: number): unknown => {
-      const kind = Math.floor(random() * (depth > 0 ? 9 : 7));
-      const size = Math.floor(random() ** 4 * 400);
-      switch (kind) {
-        case 0:
-          return [
-            null,
-            true,
-            false,
-            0,
-            -1,
-            -32,
-            -33,
-            127,
-            128,
-            255,
-            256,
-            -128,
-            -129,
-            65535,
-            65536,
-          ][size % 15];
-        case 1:
-          return Math.floor((random() - 0.5) * 2 ** Math.floor(random() * 52));
-        case 2:
-          return (random() - 0.5) * 10 ** Math.floor(random() * 30);
-        case 3:
-          return (random() < 0.5 ? -(2n ** 62n) : 2n ** 63n) + BigInt(size);
-        case 4:
-          return ["é", "☃a", "😀", "a\ufeffb"][size % 4].repeat(size);
-        case 5:
-          return new Date(Math.floor((random() - 0.2) * 1e13));
-        case 6:
-          return Uint8Array.from({ length: size }, () => random() * 256);
-        case 7:
-          return Array.from({ length: size % 40 }, () => any(depth - 1));
-        default:
-          return Object.fromEntries(
-            Array.from({ length: size % 40 }, (_, i) => [`key ${i}`, any(depth - 1)]),
-          );
-      }
-    };
-    for (let i = 0; i < 500; i++) {
-      const value = any(3);
-      const ours = msgpack.encode(value) as Uint8Array;
-      assert.deepEqual(theirsDecoded(ours), value);
-      assert.deepEqual(msgpack.decode(encode(value, { useBigInt64: true })), value);
-    }
+  it("refuses a key named __proto__ when it reads", () => {
+    const bytes = msgpack.encode(JSON.parse('{"__proto__": {"evil": true}}')) as Uint8Array;
+    assert.throws(() => msgpack.decode(bytes), { name: "BadMessageError" });
   });
 
   it("writes what is longer than a length of two bytes can say", () => {
@@ -215,10 +146,9 @@ describe("msgpack", () => {
     for (const long of ["é".repeat(40_000), list, map]) {
       const bytes = msgpack.encode(long) as Uint8Array;
       assert.equal(JSON.stringify(msgpack.decode(bytes)), JSON.stringify(long));
-      assert.equal(JSON.stringify(decode(bytes)), JSON.stringify(long));
     }
-    const bytes = msgpack.encode(new Uint8Array(70_000).fill(9)) as Uint8Array;
-    assert.equal(Buffer.compare(msgpack.decode(bytes) as Uint8Array, decode(bytes) as Uint8Array), 0);
+    const bytes = new Uint8Array(70_000).fill(9);
+    assert.deepEqual(msgpack.decode(msgpack.encode(bytes) as Uint8Array), bytes);
   });
 
   it("reads 32-bit floats and numbers in wider forms than they need", () => {
