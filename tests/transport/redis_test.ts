@@ -367,6 +367,77 @@ describe("a connection to Redis that is cut", () => {
   });
 });
 
+describe("a fetch that comes to the server when its worker has given it up", () => {
+  it("leaves nothing behind in unacked", async () => {
+    const { admin, server } = setting;
+    const proxy = await startProxy(server.port);
+    const transport = setting.transport(`redis://127.0.0.1:${proxy.port}/0`);
+    const { receiver, heard } = await setting.work(transport);
+    await publish(transport, "celery", "m1", "m2", "m3");
+    server.pause();
+    const fetched = assert.rejects(receiver.exchange([], 2), { name: "BrokerUnavailableError" });
+    await pass(50);
+    proxy.cut();
+    await fetched;
+    server.resume();
+    await eventually(() => transport.connect());
+    await eventually(async () => {
+      assert.deepEqual(await setting.unacked(), {});
+      assert.equal(await admin.llen("celery"), 3);
+    });
+    assert.deepEqual(idsOf(await receiver.exchange([], 5)), ["m1", "m2", "m3"]);
+    assert.deepEqual(heard.losses, []);
+    await proxy.close();
+  });
+});
+
+describe("a Redis server that is started again", () => {
+  it("with its data lets its workers go on with what they hold", async () => {
+    const { server } = setting;
+    const transport = setting.transport();
+    const { receiver, heard } = await setting.work(transport);
+    await publish(transport, "celery", "m1", "m2");
+    const [first] = await receiver.exchange([], 1);
+    await server.restart();
+    await eventually(() => receiver.exchange([], 0).then(() => transport.lengths(["celery"])).then(() => {}));
+    await receiver.exchange([{ delivery: first, outcome: "ack" }], 0);
+    assert.deepEqual(idsOf(await receiver.exchange([], 5)), ["m2"]);
+    assert.deepEqual(heard.losses, []);
+    assert.equal(heard.restorations, 0);
+  });
+
+  it("without its data tells its workers what is lost, and takes new work", async () => {
+    const { server } = setting;
+    const transport = setting.transport();
+    const { receiver, heard } = await setting.work(transport);
+    await publish(transport, "celery", "m1", "m2");
+    await receiver.exchange([], 1);
+    await setting.admin.flushall();
+    await server.restart();
+    await eventually(() => assert.deepEqual(idsOf(heard.losses), ["m1"]));
+    await publish(transport, "celery", "m3");
+    await within(5_000, receiver.arrival(AbortSignal.timeout(10_000)), "the arrival");
+    assert.deepEqual(idsOf(await receiver.exchange([], 5)), ["m3"]);
+  });
+
+  it("as a replica takes no writes, and is a master again later", async () => {
+    const { admin, server } = setting;
+    const transport = setting.transport();
+    const { receiver } = await setting.work(transport);
+    await publish(transport, "celery", "m1");
+    const [held] = await receiver.exchange([], 1);
+    await admin.replicaof("127.0.0.1", server.port + 1);
+    const settlement = { delivery: held, outcome: "ack" } as const;
+    await assert.rejects(receiver.exchange([settlement], 1), {
+      name: "BrokerUnavailableError",
+      permanent: false,
+    });
+    await admin.replicaof("NO", "ONE");
+    await eventually(async () => void await receiver.exchange([settlement], 0));
+    assert.deepEqual(await setting.unacked(), {});
+  });
+});
+
 describe("a Redis server that stands still", () => {
   it("makes nobody look dead, and loses nothing", async () => {
     const { server } = setting;
