@@ -66,6 +66,22 @@ export async function open<Flags>(command: Command, options: OpeningOptions = {}
   return { flags, settings: resolveSettings(...layers), layers, log, logFormat, loglevel };
 }
 
+/**
+ * Settings by which a command can meet other processes.
+ *
+ * @throws {CommandError} For `memory:`, which nobody outside the command would ever see.
+ */
+export function sharedPlaces(settings: Settings): Settings {
+  for (const url of [settings.brokerUrl, settings.resultBackend]) {
+    if (!/^memory:/i.test(url ?? "")) continue;
+    throw new CommandError(
+      `${url} lives within one process, for tests: commands need sqlite:PATH or redis://HOST`,
+      ExitCode.USAGE,
+    );
+  }
+  return settings;
+}
+
 /** Opens a command that talks to the broker through an app, runs it, and closes the app. */
 export async function withApp<Flags>(
   command: Command,
@@ -74,7 +90,7 @@ export async function withApp<Flags>(
 ): Promise<void> {
   const opening = await open<Flags>(command, options);
   const { App } = await import("../client/app.ts");
-  const app = new App(opening.settings);
+  const app = new App(sharedPlaces(opening.settings));
   try {
     await run(app, opening);
   } finally {

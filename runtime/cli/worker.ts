@@ -7,7 +7,7 @@ import { banner, type BannerFacts } from "./banner.ts";
 import { withExamples } from "./examples.ts";
 import { collect, count, list } from "./flags.ts";
 import { nodeName } from "./node_name.ts";
-import { chosenQueues, open, type Opening } from "./opening.ts";
+import { chosenQueues, open, type Opening, sharedPlaces } from "./opening.ts";
 import { StopSignals } from "./stop_signals.ts";
 
 interface Flags {
@@ -57,7 +57,7 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
   const { flags, settings, loglevel } = opening;
   const facts = {
     hostname: nodeName(flags.hostname, hostname()),
-    settings,
+    settings: sharedPlaces(settings),
     queues: chosenQueues(settings, flags.queues, flags.excludeQueues),
     concurrency: flags.concurrency ?? settings.workerConcurrency ?? availableParallelism(),
     slots: flags.slots ?? settings.workerSlots,

@@ -190,6 +190,8 @@ describe("what a worker can't start with", () => {
       [["-b", "redis://:secret@127.0.0.1:1/0"], 69, /^error: redis:\/\/:\*\*@127\.0\.0\.1:1/],
       [["-b", "nothing"], 2, /^error: "nothing" is not a URL/],
       [["-b", "http://h"], 2, /^error: http:\/\/h: there is no broker "http"/],
+      [["-b", "memory:"], 2, /^error: memory: lives within one process/],
+      [["--result-backend", "memory:x"], 2, /^error: memory:x lives within one process/],
       [["-n", "%x"], 2, /^error: -n %x: there is no %x/],
       [["-X", "celery"], 2, /^error: no queue is left/],
       [["--workdir", "missing"], 2, /^error: can't change to --workdir missing/],
