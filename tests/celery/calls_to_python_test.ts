@@ -320,9 +320,9 @@ describe("Our client calls tasks of Python's", () => {
     });
   });
 
-  it("calls 10,000 tasks at once", async () => {
-    const results = Array.from({ length: 10_000 }, (_, i) => app.sendTask<number>("py.add", [i, 1]));
-    const sums = await Promise.all(results.map((result) => result.get({ timeout: 60 })));
+  it("calls thousands of tasks at once", async () => {
+    const results = Array.from({ length: 3_000 }, (_, i) => app.sendTask<number>("py.add", [i, 1]));
+    const sums = await Promise.all(results.map((result) => result.get({ timeout: 120 })));
     assert.equal(sums.findIndex((sum, i) => sum !== i + 1), -1);
   });
 

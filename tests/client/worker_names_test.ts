@@ -5,15 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { App, Worker } from "../../mod.ts";
-import { freshBroker } from "./inbox.ts";
 
 const SOURCE = `
 import { task } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
 export const half = task((n: number) => n / 2);
 export const quarter = task((n: number) => {
   const sent = half.delay(half(n));
-  sent.published.catch(() => {});
-  return sent.taskName;
+  return sent.published.then(() => sent.taskName);
 });
 `;
 
@@ -21,10 +19,10 @@ describe("a task in a folder below that of -A, with a prefix", () => {
   let folder: string, app: App, worker: Worker;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "celeriac-nested-"));
-    await mkdir(join(folder, "numbers/small"), { recursive: true });
-    await writeFile(join(folder, "numbers/small/divide.ts"), SOURCE);
-    app = new App({ broker: freshBroker() });
-    worker = new Worker({ settings: app.settings, modules: [folder], prefix: "shop", concurrency: 1 });
+    await mkdir(join(folder, "tasks/numbers/small"), { recursive: true });
+    await writeFile(join(folder, "tasks/numbers/small/divide.ts"), SOURCE);
+    app = new App({ broker: `sqlite:${join(folder, "broker.db")}` });
+    worker = new Worker({ settings: app.settings, modules: [join(folder, "tasks")], prefix: "shop", concurrency: 1 });
     await worker.start();
   });
   after(async () => {
