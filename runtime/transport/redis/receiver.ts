@@ -16,6 +16,7 @@ import type { Argument, RedisConnection } from "./connection.ts";
 import { exchangeScript } from "./exchange_script.ts";
 import { addToRanges, Held, type HeldDelivery, type Ranges } from "./held.ts";
 import { prioritySteps, type RedisKeys, stepOf } from "./keys.ts";
+import { decodeStrictly, isDoubtful } from "../strict_text.ts";
 import { Lease, renewalInterval } from "./lease.ts";
 import { returnUnseenScript } from "./restore_scripts.ts";
 import { Rounds } from "./rounds.ts";
@@ -263,7 +264,37 @@ export class RedisReceiver implements Receiver {
       }
       this.#firstInTurn = (queue + 1) % queues.length;
     }
-    return deliveries;
+    return this.#onlyText(deliveries);
+  }
+
+  /** Puts messages to the dead letters that are not UTF-8: as text they would be other messages. */
+  async #onlyText(deliveries: HeldDelivery[]): Promise<HeldDelivery[]> {
+    const doubtful = deliveries.filter(({ text }) => isDoubtful(text));
+    if (doubtful.length === 0) return deliveries;
+    const reason = "not UTF-8";
+    let away = doubtful;
+    try {
+      const names = doubtful.map(({ tag }) => nameOfTag(this.#mine, tag));
+      const entries = await this.#commands.sendBytes("hmget", [this.#keys.unacked, ...names]) as (
+        | Uint8Array
+        | null
+      )[];
+      const wrong = doubtful.filter((_, i) =>
+        entries[i] !== null && decodeStrictly(entries[i]) === undefined
+      );
+      await this.#setAside(
+        wrong.map((delivery) => ({ delivery, settlement: { delivery, outcome: "dead", reason } })),
+      );
+      for (const { queue } of wrong) this.#options.events.dead(queue, reason);
+      away = wrong;
+    } catch (error) {
+      if (!(error instanceof BrokerUnavailableError)) throw error;
+      for (const { tag } of doubtful) {
+        this.#held.delete(tag);
+        this.#lookForUnseen(Math.floor(tag / 10), Math.floor(tag / 10));
+      }
+    }
+    return away.length === 0 ? deliveries : deliveries.filter((delivery) => !away.includes(delivery));
   }
 
   /** Settles all but acknowledgements. */

@@ -3,6 +3,7 @@
  * write transaction, so that no two owners see the same row ready.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { decodeStrictly, isDoubtful } from "../strict_text.ts";
 import { BuryStep } from "./bury_step.ts";
 
 /** A message as it leaves its queue. */
@@ -103,21 +104,9 @@ export class FetchStep {
   /** The text of a body, or undefined when its bytes are none. */
   #textOf(id: number, small: string | Uint8Array | null): string | undefined {
     const body = small ?? (this.#body.get(id) as { body: string | Uint8Array }).body;
-    // A replacement character may be the message's own, or stand for bytes that are not UTF-8.
-    if (typeof body === "string" && !body.includes("\ufffd")) return body;
+    if (typeof body === "string" && !isDoubtful(body)) return body;
     return decodeStrictly(
       typeof body === "string" ? (this.#bytes.get(id) as { body: Uint8Array }).body : body,
     );
-  }
-}
-
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** The text of UTF-8 bytes, or undefined when they are not UTF-8. */
-export function decodeStrictly(bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes);
-  } catch {
-    return undefined;
   }
 }

@@ -5,7 +5,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { markRestored } from "../../protocol/envelope.ts";
 import { BuryStep } from "./bury_step.ts";
-import { decodeStrictly } from "./fetch_step.ts";
+import { decodeStrictly } from "../strict_text.ts";
 
 /** A claimed message. */
 export interface ClaimedMessage {
