@@ -13,8 +13,8 @@ export async function within<T>(ms: number, promise: PromiseLike<T>, what: strin
   }
 }
 
-/** Runs `check` until it passes; after `ms` milliseconds its last failure is the test's. */
-export async function eventually(check: () => void | Promise<void>, ms: number = 10_000): Promise<void> {
+/** Runs `check` until it passes, and gives what it gave; after `ms` milliseconds its last failure is the test's. */
+export async function eventually<T>(check: () => T | Promise<T>, ms: number = 10_000): Promise<T> {
   const end = performance.now() + ms;
   for (;;) {
     try {
