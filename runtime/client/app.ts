@@ -10,6 +10,7 @@ import type { TaskOptions } from "../isolate/task_definition.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { openResultStore } from "../results/open.ts";
+import { resultKey } from "../results/result_key.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -273,10 +274,4 @@ function refuseMemoryInIsolate({ brokerUrl }: Settings): void {
       `${brokerUrl} can't be reached from a task: tasks run in threads of their own; use sqlite:PATH or redis://`,
     );
   }
-}
-
-/** Where a result stands in its store; Redis stores may have a prefix for all their keys. */
-function resultKey(url: string, id: string): string {
-  const prefix = /[?&]global_keyprefix=([^&]*)/.exec(url)?.[1] ?? "";
-  return `${decodeURIComponent(prefix)}celery-task-meta-${id}`;
 }

@@ -6,6 +6,7 @@ import { RedisConnection } from "../transport/redis/connection.ts";
 import { readRedisUrl, type RedisPlace } from "../transport/redis/place.ts";
 import { storeScript } from "../transport/redis/store_script.ts";
 import { RedisResultWatches } from "./redis_watch.ts";
+import { resultKeyPrefix } from "./result_key.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 
 /** Results that one script stores, and ids that one command asks for, at most. */
@@ -34,7 +35,7 @@ export class RedisResults implements ResultStore {
   constructor(place: RedisPlace, clock: Clock) {
     this.name = place.name;
     this.identity = place.identity;
-    this.#prefix = `${resultPrefix(place.keyPrefix)}celery-task-meta-`;
+    this.#prefix = resultKeyPrefix(place.keyPrefix);
     const options = { clock, random: Math.random };
     this.#connection = new RedisConnection(place, options);
     this.#watches = new RedisResultWatches(place, options, this.#prefix, (ids) => this.fetch(ids));
@@ -87,11 +88,6 @@ export class RedisResults implements ResultStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#watches.close(), this.#connection.close()]);
   }
-}
-
-/** Celery puts `_` between a prefix of results and their keys, unless the prefix ends like one. */
-function resultPrefix(prefix: string): string {
-  return prefix === "" || /[:_.-]$/.test(prefix) ? prefix : `${prefix}_`;
 }
 
 function inParts(ids: readonly string[], size: number): string[][] {
