@@ -14,7 +14,7 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
 interface Waiting {
-  readonly message: WireMessage;
+  message: WireMessage;
   /** By the monotonic clock, in ms. */
   readonly deadline: number;
   readonly resolve: () => void;
@@ -68,8 +68,10 @@ export class Publisher {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.length <= BATCH ? this.#waiting : this.#waiting.slice(0, BATCH);
       this.#waiting = this.#waiting.length <= BATCH ? [] : this.#waiting.slice(BATCH);
+      let sent = false;
       try {
         const transport = await this.#transport();
+        sent = true;
         await transport.publish(batch.map(({ message }) => message));
         for (const { resolve } of batch) resolve();
         pause = FIRST_PAUSE_MS;
@@ -78,6 +80,8 @@ export class Publisher {
           for (const { reject } of batch) reject(error);
           continue;
         }
+        // The broker may have them although its answer never came: what is sent now may be a second copy, and says so.
+        if (sent) { for (const waiting of batch) waiting.message = marked(waiting.message); }
         this.#waiting = [...batch, ...this.#waiting];
         const left = this.#rejectLate(error);
         if (left > 0) await sleep(this.#clock, Math.min(left, pause * (0.5 + this.#random())));
@@ -98,6 +102,10 @@ export class Publisher {
     });
     return next === Infinity ? 0 : next - now;
   }
+}
+
+function marked(message: WireMessage): WireMessage {
+  return { ...message, headers: { ...message.headers, redelivered: true } };
 }
 
 function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } {

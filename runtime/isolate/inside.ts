@@ -42,7 +42,7 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
   const post = port.postMessage.bind(port) as (message: InsideMessage | (number | string)[]) => void;
   const board = new ClaimBoard(memory);
   let dropped = 0;
-  const log = (level: LogReport["level"], text: string, own = false) => {
+  const log = (level: LogReport["level"], text: string, own: boolean) => {
     if (!board.admitLogLine(LOG_LINES_UNDER_WAY)) return void dropped++;
     const context = runningTask.getStore();
     const line = { level, text, task: context?.name ?? "", id: context?.id ?? "", own };

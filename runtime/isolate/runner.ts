@@ -2,6 +2,7 @@
  * Runs the jobs of one isolate. A job's way is one function a step: claim, decode, check, **run**, then succeed or
  * fail; each ends with a report.
  */
+import { format } from "node:util";
 import { NotRegistered, outcomeOf, type Reject } from "../protocol/errors.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import {
@@ -24,7 +25,8 @@ export interface RunnerOutput {
   /** `[busy ms, ...reports]`, see `isolate.ts`. */
   report(message: (number | string)[]): void;
   state(state: StateReport): void;
-  log(level: LogReport["level"], text: string): void;
+  /** `own` marks what the task says itself. */
+  log(level: LogReport["level"], text: string, own: boolean): void;
 }
 
 /** One run of a task. */
@@ -61,7 +63,7 @@ export class Runner {
     this.#outcomes = new Outcomes(settings);
     this.#output = output;
     const say = (level: LogReport["level"]) => (...values: unknown[]) =>
-      output.log(level, values.map(String).join(" "));
+      output.log(level, format(...values), true);
     this.#host = {
       hostname: settings.hostname,
       log: { debug: say("debug"), info: say("info"), warning: say("warning"), error: say("error") },
@@ -214,7 +216,7 @@ export class Runner {
   /** Logs a line about a run, with the task's name and id on it. */
   #tell({ request }: Run, level: LogReport["level"], text: string): void {
     const line = `Task ${request.task}[${request.id}] ${text}`;
-    runningTask.run(new TaskContext(request, this.#host), this.#output.log, level, line);
+    runningTask.run(new TaskContext(request, this.#host), this.#output.log, level, line, false);
   }
 }
 

@@ -78,6 +78,23 @@ describe("calls of one tick", () => {
   });
 });
 
+describe("a batch whose answer was lost", () => {
+  it("goes out again, marked as perhaps a second copy", async () => {
+    const app = newApp({ broker: freshBroker() });
+    const transport = await app.transport();
+    const publish = transport.publish.bind(transport);
+    transport.publish = async (messages) => {
+      transport.publish = publish;
+      await publish(messages);
+      throw new BrokerUnavailableError("cut off before the answer came");
+    };
+    await noteOf(app).published;
+    const copies = (await published(app, "celery")).map(({ request }) => request);
+    assert.deepEqual(copies.map(({ redelivered }) => redelivered), [false, true]);
+    assert.equal(copies[0].id, copies[1].id);
+  });
+});
+
 describe("a call while the broker is away", () => {
   /** Lets time pass until `promise` is settled, but not while a connection is tried; tells how many ms it took. */
   async function timeOf(clock: FakeClock, promise: Promise<unknown>): Promise<number> {

@@ -43,15 +43,18 @@ export class Load {
 
   /** How often all tasks ran together, beyond once each. Fails if one never ran, or ran again without being told. */
   async secondRuns(): Promise<number> {
-    const runs = new Map(this.#results.map(({ id }) => [id, 0]));
+    const runs = new Map(this.#results.map(({ id }) => [id, { all: 0, unmarked: 0 }]));
     const marks = await marksIn(this.#file);
     for (const { id, again } of marks) {
-      const before = runs.get(id);
-      if (before === undefined) throw new Error(`${id} ran, which nobody sent`);
-      if (before > 0 && !again) throw new Error(`run ${before + 1} of ${id} was not marked as redelivered`);
-      runs.set(id, before + 1);
+      const count = runs.get(id);
+      if (count === undefined) throw new Error(`${id} ran, which nobody sent`);
+      count.all++;
+      if (!again) count.unmarked++;
     }
-    for (const [id, count] of runs) if (count === 0) throw new Error(`${id} has a result but never ran`);
+    for (const [id, { all, unmarked }] of runs) {
+      if (all === 0) throw new Error(`${id} has a result but never ran`);
+      if (unmarked > 1) throw new Error(`${unmarked} of ${all} runs of ${id} were not marked as redelivered`);
+    }
     return marks.length - runs.size;
   }
 
