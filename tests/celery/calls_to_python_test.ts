@@ -293,6 +293,31 @@ describe("Our client calls tasks of Python's", () => {
       });
     });
 
+    it("lead through an exchange that Python has bound to a queue", async () => {
+      await py.run(`
+from kombu import Exchange, Queue
+with app.connection_for_write() as connection:
+    for exchange, key in ((Exchange("shop", type="topic"), "orders.#"), (Exchange("desk", type="direct"), "front")):
+        Queue("other", exchange, routing_key=key)(connection.default_channel).declare()`);
+      for (const [exchange, routingKey] of [["shop", "orders.eu.big"], ["desk", "front"]]) {
+        const { delivery_info } = await app.sendTask<Record<string, Record<string, unknown>>>(
+          "py.request",
+          [],
+          {},
+          {
+            exchange,
+            routingKey,
+          },
+        );
+        assert.deepEqual(delivery_info, {
+          exchange,
+          routing_key: routingKey,
+          priority: 0,
+          redelivered: false,
+        });
+      }
+    });
+
     it("compress the message", async () => {
       for (const compression of ["zlib", "gzip", "zstd", "brotli"]) {
         const text = compression.repeat(1_000);

@@ -13,14 +13,19 @@ async function meet(
     readonly query?: string;
     readonly conf?: Readonly<Record<string, unknown>>;
     readonly ours?: string;
+    /** A database of its own for results. */
+    readonly results?: number;
   } = {},
 ): Promise<void> {
   const redis = await startRedis(server);
   const url = redis.url.replace("/0", "/3") + (place.query ?? "");
-  const { conf, ours = "" } = place;
-  const app = new App({ broker: url + ours });
+  const { ours = "", results } = place;
+  const backend = results === undefined ? undefined : redis.url.replace("/0", `/${results}`);
+  const conf = { ...place.conf, ...(backend && { result_backend: backend }) };
+  const app = new App({ broker: url + ours, backend });
+  const resultBackend = backend === undefined ? [] : ["--result-backend", backend];
   const [worker, theirs, py] = await Promise.all([
-    startWorker(["-A", "tests/celery/tasks", "-b", url + ours, "-c", "1", "-Q", "ours"]),
+    startWorker(["-A", "tests/celery/tasks", "-b", url + ours, "-c", "1", "-Q", "ours", ...resultBackend]),
     startCeleryWorker({ url, conf, queues: ["theirs"] }),
     startPython({ url, conf }),
   ]);
@@ -28,7 +33,7 @@ async function meet(
     assert.equal(await py.run("task('js.add').apply_async((40, 2), queue='ours').get(timeout=10)"), "42");
     const result = app.sendTask("py.add", [40, 2], {}, { queue: "theirs" });
     assert.equal(await result.get({ timeout: 10 }), 42);
-    assert.equal(await py.run("store.exists(key)", { key: result.key }), "1");
+    assert.equal(await py.run("app.backend.client.exists(key)", { key: result.key }), "1");
   } finally {
     await Promise.all([app.disconnect(), py.stop(), worker.stop(), theirs.stop()]);
     await redis.stop();
@@ -40,6 +45,8 @@ describe("Python and we meet", () => {
 
   it("over TLS, with a certificate of a private authority", () =>
     meet({ tls: true }, { query: "&ssl_cert_reqs=required" }));
+
+  it("with results in another database than messages", () => meet({}, { results: 4 }));
 
   // Celery puts a `_` between the second one and the keys of results.
   for (const prefix of ["shop.", "shop"]) {
