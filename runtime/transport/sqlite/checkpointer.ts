@@ -15,6 +15,8 @@ const LONG = 4_000;
  * end of it; so this process holds its writes back until the thread has moved the little that is left.
  */
 const TOO_LONG = 16_000;
+/** Pages, 96 MB: longer than this, and writes are held back until the thread has caught up, however much is left. */
+const FAR_TOO_LONG = 24_000;
 
 /** Asks for checkpoints of one database file. The thread starts when first needed and keeps no process alive. */
 export class Checkpointer {
@@ -35,16 +37,18 @@ export class Checkpointer {
 
   /** To be called after each commit; most calls do nothing. */
   committed(): void {
-    if (++this.#commits % LOOK_EVERY !== 0 || this.#working !== undefined) return;
+    if (++this.#commits % LOOK_EVERY !== 0) return;
     const { log, checkpointed } = this.#state.get() as unknown as WalState;
-    if (log - checkpointed >= LONG) this.#working = this.#shorten().finally(() => this.#working = undefined);
+    if (log - checkpointed < LONG) return;
+    this.#working ??= this.#shorten().finally(() => this.#working = this.hold = undefined);
+    if (log >= FAR_TOO_LONG) this.hold = this.#working;
   }
 
   async #shorten(): Promise<void> {
     const state = await this.#ask("passive");
     if (state === undefined || state.log < TOO_LONG) return;
-    this.hold = this.#ask("restart").then(() => this.hold = undefined);
-    await this.hold;
+    this.hold = this.#working;
+    await this.#ask("restart");
   }
 
   #ask(request: CheckpointRequest): Promise<WalState | undefined> {

@@ -37,6 +37,7 @@ export class Database {
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #size: StatementSync;
+  readonly #vacuum: StatementSync;
   #users = 0;
   #closed = false;
   #forget: () => void;
@@ -124,6 +125,7 @@ export class Database {
       `select (select freelist_count from pragma_freelist_count) as unused,
               (select page_count from pragma_page_count) as pages`,
     );
+    this.#vacuum = db.prepare("pragma incremental_vacuum(1000)");
     const version = db.prepare("pragma data_version");
     this.wakeUp = new WakeUp(path, () => (version.get() as { data_version: number }).data_version);
     this.#checkpointer = new Checkpointer(path, db.prepare(WAL_STATE));
@@ -193,7 +195,8 @@ export class Database {
   async shrink(): Promise<void> {
     const { unused, pages } = await this.read(() => this.#size.get() as { unused: number; pages: number });
     if (unused < 2_000 || unused * 2 < pages) return;
-    await this.write(() => this.#db.exec("pragma incremental_vacuum(1000)"));
+    // Read to the end: each step of the statement frees one page.
+    await this.write(() => void this.#vacuum.all());
   }
 
   /** Ends one use; the last one closes the connection. */
