@@ -335,6 +335,28 @@ describe("a connection to Redis that is cut", () => {
     }
   });
 
+  it("is not taken for a server without client tracking", async () => {
+    const proxy = await startProxy(setting.server.port);
+    const transport = setting.transport(`redis://127.0.0.1:${proxy.port}/0`);
+    const { receiver, heard } = await setting.work(transport);
+    const stop = new AbortController();
+    const loop = (async () => {
+      while (!stop.signal.aborted) await receiver.arrival(stop.signal).catch(() => {});
+    })();
+    for (let turn = 0; turn < 20; turn++) {
+      // Messages keep it arming, so that some cuts come in the middle of that.
+      const published = publish(transport, "celery", "m1").catch(() => {});
+      if (turn % 2 === 0) await published;
+      proxy.cut();
+      const back = () => heard.troubles.filter((trouble) => trouble.includes("answers again")).length;
+      await eventually(() => assert.equal(back(), turn + 1));
+    }
+    stop.abort();
+    await loop;
+    assert.deepEqual(heard.troubles.filter((trouble) => trouble.includes("tracking")), []);
+    await proxy.close();
+  });
+
   it("listens again to what was broadcast", async () => {
     const transport = setting.transport();
     const heard: string[] = [];

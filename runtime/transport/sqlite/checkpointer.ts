@@ -18,7 +18,8 @@ const TOO_LONG = 16_000;
 /** Pages, 96 MB: longer than this, and writes are held back until the thread has caught up, however much is left. */
 const FAR_TOO_LONG = 24_000;
 
-/** Asks for checkpoints of one database file. The thread starts when first needed and keeps no process alive. */
+/** Asks for checkpoints of one database file. The thread starts when first needed and keeps no process alive that has
+ * nothing else to do. */
 export class Checkpointer {
   readonly #path: string;
   readonly #state: StatementSync;
@@ -53,8 +54,13 @@ export class Checkpointer {
 
   #ask(request: CheckpointRequest): Promise<WalState | undefined> {
     const thread = this.#thread ??= this.#start();
+    // While it works somebody may wait for it, so the process stays.
+    thread.ref();
     return new Promise((resolve) => {
-      this.#answered = resolve;
+      this.#answered = (state) => {
+        this.#thread?.unref();
+        resolve(state);
+      };
       thread.postMessage(request);
     });
   }
@@ -71,13 +77,11 @@ export class Checkpointer {
     };
     thread.on("error", ended);
     thread.on("exit", ended);
-    thread.unref();
     return thread;
   }
 
   /** Ends the thread when it has closed its connection, so that the last one to close can remove the `-wal` file. */
   async close(): Promise<void> {
-    this.#thread?.ref();
     await this.#working;
     const thread = this.#thread;
     if (thread === undefined) return;
