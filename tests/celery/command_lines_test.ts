@@ -89,7 +89,7 @@ describe("Celery's command line and ours", () => {
     const called = await theirCommand("call", "js.add", "--args", "[40, 2]", "--queue", "ours");
     assert.equal(called.code, 0, called.stderr);
     const id = called.stdout.trim();
-    await py.run(`AsyncResult(id).get(timeout=10)`, { id });
+    await py.run(`AsyncResult(id).get(timeout=30)`, { id });
     assert.equal((await theirCommand("result", id)).stdout.trim(), "42");
   });
 

@@ -30,9 +30,9 @@ async function meet(
     startPython({ url, conf }),
   ]);
   try {
-    assert.equal(await py.run("task('js.add').apply_async((40, 2), queue='ours').get(timeout=10)"), "42");
+    assert.equal(await py.run("task('js.add').apply_async((40, 2), queue='ours').get(timeout=30)"), "42");
     const result = app.sendTask("py.add", [40, 2], {}, { queue: "theirs" });
-    assert.equal(await result.get({ timeout: 10 }), 42);
+    assert.equal(await result.get({ timeout: 30 }), 42);
     assert.equal(await py.run("app.backend.client.exists(key)", { key: result.key }), "1");
   } finally {
     await Promise.all([app.disconnect(), py.stop(), worker.stop(), theirs.stop()]);

@@ -138,7 +138,7 @@ describe("A queue that Python's workers and ours share", () => {
       await startTheirs(shortTimeouts);
       const who = await Promise.all(results.map((result) => result.get({ timeout: 30 })));
       assert.deepEqual([...new Set(who)], ["python"]);
-      assert.equal(await begun.get({ timeout: 10 }), "celeriac");
+      assert.equal(await begun.get({ timeout: 30 }), "celeriac");
       assert.equal(await stopped, 0);
       assert.deepEqual([...await runs()].filter(([, times]) => times !== 1), []);
       await nothingUnacknowledged();

@@ -23,7 +23,8 @@ async function make(): Promise<string> {
   const wanted = await readFile(REQUIREMENTS, "utf8");
   if (await readFile(`${VENV}/made`, "utf8").catch(() => "") === wanted) return program;
   if ((await run("python3", "-c", "import ensurepip, venv")).code !== 0) {
-    const install = "apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=120 python3-venv";
+    const install =
+      "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 python3-venv";
     const { code, output } = await run("sh", "-c", install);
     if (code !== 0) throw new Error(`install python3-venv; apt-get could not:\n${output}`);
   }
