@@ -23,9 +23,9 @@ async function make(): Promise<string> {
   const wanted = await readFile(REQUIREMENTS, "utf8");
   if (await readFile(`${VENV}/made`, "utf8").catch(() => "") === wanted) return program;
   if ((await run("python3", "-c", "import ensurepip, venv")).code !== 0) {
-    const install =
-      "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 python3-venv";
-    const { code, output } = await run("sh", "-c", install);
+    const install = "apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 python3-venv";
+    const command = `export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && ${install}`;
+    const { code, output } = await run("sh", "-c", command);
     if (code !== 0) throw new Error(`install python3-venv; apt-get could not:\n${output}`);
   }
   const { code, output } = await run("python3", path("make_venv.py"), VENV, REQUIREMENTS);
