@@ -100,6 +100,11 @@ export function decodeTask(text: string, limits: MessageLimits = {}): TaskReques
       throw new BadMessageError("body is not a task", { detail: "it is no list and no object" });
     }
     fields = headers.task === undefined ? body : { ...body, ...headers };
+    if (headers.task !== undefined && body.args === undefined && body.kwargs === undefined) {
+      throw new BadMessageError("body is not a triple", {
+        detail: "it is an object without args and kwargs",
+      });
+    }
     return requestOf(fields, tripleOf(body), raw, own, 1);
   } catch (error) {
     throw blame(error, fields);
