@@ -76,9 +76,9 @@ export class Exchange {
     this.#finished.push(settlement);
   }
 
-  /** Whether the queues held nothing ready when they were last asked, and have not called since. */
+  /** Whether the queues held nothing ready when they were last asked, have not called since, and owe no answer. */
   get nothingReady(): boolean {
-    return this.#nothingReady;
+    return this.#nothingReady && this.#asked === 0;
   }
 
   /** Whether something is under way or waits to be. */
@@ -170,15 +170,16 @@ export class Exchange {
   }
 
   #awaitArrival(): void {
-    if (this.#nothingReady) return;
-    this.#nothingReady = true;
-    this.#options.receiver.arrival(this.#abort.signal).then(
-      () => {
-        this.#nothingReady = false;
-        this.pump();
-      },
-      () => {},
-    );
+    if (!this.#nothingReady) {
+      this.#nothingReady = true;
+      this.#options.receiver.arrival(this.#abort.signal).then(
+        () => {
+          this.#nothingReady = false;
+          this.pump();
+        },
+        () => {},
+      );
+    }
     this.#options.empty();
   }
 }

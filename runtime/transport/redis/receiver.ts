@@ -264,7 +264,9 @@ export class RedisReceiver implements Receiver {
       }
       this.#firstInTurn = (queue + 1) % queues.length;
     }
-    return this.#onlyText(deliveries);
+    const texts = await this.#onlyText(deliveries);
+    // Where all it took were dead letters there may be more: an empty answer says that nothing is ready.
+    return texts.length === 0 && (count > 0 || buried !== "") ? this.#step([], room) : texts;
   }
 
   /** Puts messages to the dead letters that are not UTF-8: as text they would be other messages. */
