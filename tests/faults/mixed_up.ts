@@ -27,7 +27,7 @@ const values: readonly ((random: Random) => string)[] = [
   (random) => `"${String.fromCodePoint(0x1f300 + below(random, 200))}\ufffd\u2028\ufeff"`,
   (random) => String(below(random, 1_000_000) / 64),
   (random) => `"${"x".repeat(below(random, 3_000))}"`,
-  (random) => `"redelivered\\": true, \\"headers\\": {"`,
+  () => `"redelivered\\": true, \\"headers\\": {"`,
 ];
 
 function value(random: Random, depth = 0): string {
