@@ -21,6 +21,11 @@ export interface ConnectionOptions {
   readonly silence?: number;
 }
 
+/** Whether a failed command was refused by the server itself, as opposed to one that never got there or back. */
+export function isServersAnswer(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof Error && error.cause.name === "ReplyError";
+}
+
 /** Hears when a connection comes and goes. */
 export interface ConnectionListener {
   /** It is there (again), and is a new one for the server: no tracking, no subscriptions. */
@@ -180,12 +185,14 @@ export class RedisConnection {
     }
   }
 
-  #failure(command: string, error: Error): Error {
+  #failure(command: string, error: Error & { command?: unknown }): Error {
     if (error.name === "ReplyError") {
+      // ioredis adds the whole command, messages and all, which is not for logs.
+      delete error.command;
       const refusal = reasonOf(error);
       // What the server could not do now, it may be able to do later; anything else is a mistake of ours or in its data.
       if (refusal.expected) return this.#unavailable(refusal, error, refusal.permanent);
-      return new Error(`${this.place.name} answered ${command}: ${error.message}`);
+      return new Error(`${this.place.name} answered ${command}: ${error.message}`, { cause: error });
     }
     return this.#unavailable(this.#refusal, this.#refusal?.cause ?? error);
   }

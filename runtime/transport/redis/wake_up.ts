@@ -7,7 +7,7 @@
  * and as a second net an idle worker looks once a second.
  */
 import { type Clock, sleep } from "../../clock.ts";
-import type { RedisConnection } from "./connection.ts";
+import { isServersAnswer, type RedisConnection } from "./connection.ts";
 import type { RedisSubscriber } from "./subscriber.ts";
 
 const INVALIDATIONS = "__redis__:invalidate";
@@ -76,16 +76,12 @@ export class WakeUp {
       await sleep(this.#options.clock, this.#options.random() * longest, signal).catch(() => {});
     }
     const changed = this.#next();
-    try {
-      if (this.#polling) await this.#poll(signal);
-      else if (await this.#arm()) this.#woken = true;
-      else await this.#either(changed.promise, signal);
-    } catch {
-      // It is away: its return wakes us, and so does the second net. Or it has no tracking, as was found out just now.
-      if (!this.#polling || !this.#commands.ready) await this.#either(changed.promise, signal);
-    } finally {
-      changed.forget();
-    }
+    // While it is away nothing can be asked: its return wakes us, and so does the second net.
+    const something = !this.#polling && await this.#arm().catch(() => false);
+    if (something) this.#woken = true;
+    else if (this.#polling) await this.#poll(signal);
+    else await this.#either(changed.promise, signal);
+    changed.forget();
   }
 
   close(): void {
@@ -126,7 +122,7 @@ export class WakeUp {
     } catch (error) {
       const { message } = error as Error;
       // A subscriber that is gone, which its own connection has not noticed yet, comes back.
-      if (this.#commands.ready && this.#subscriber.id === id && !message.includes("does not exist")) {
+      if (isServersAnswer(error) && !message.includes("does not exist")) {
         this.#polling = true;
         this.#options.untracked(message);
       }
@@ -145,7 +141,8 @@ export class WakeUp {
   async #poll(signal: AbortSignal): Promise<void> {
     let wait = POLL.shortest;
     while (!signal.aborted) {
-      if (this.#commands.ready && await this.#commands.send("exists", [...this.#lists]) as number > 0) return;
+      const found = await this.#commands.send("exists", [...this.#lists]).catch(() => 0) as number;
+      if (found > 0) return;
       await sleep(this.#options.clock, wait * (0.5 + this.#options.random()), signal).catch(() => {});
       wait = Math.min(wait * 1.5, POLL.longest);
     }
