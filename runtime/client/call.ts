@@ -1,10 +1,15 @@
 /** A call of a task on its way to be **published**: its options, what fills the gaps, and the message it becomes. */
+import { hostname } from "node:os";
+import process from "node:process";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { currentTask } from "../isolate/task_context.ts";
 import type { TaskOptions } from "../isolate/task_definition.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { TaskCall } from "../protocol/task_message.ts";
+
+/** Who sends, in Celery's words. */
+const ORIGIN = `gen${process.pid}@${hostname()}`;
 
 /** What a call may say, beside the task's name and arguments (Celery: the options of `apply_async`). */
 export interface CallOptions {
@@ -94,6 +99,7 @@ export function completeCall(
     headers: options.headers && writable(options.headers),
     shadow: options.shadow,
     replyTo: options.replyTo,
+    origin: ORIGIN,
     rootId: parent?.rootId ?? parent?.id,
     parentId: parent?.id,
   };

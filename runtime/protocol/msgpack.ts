@@ -1,14 +1,14 @@
 /**
  * MessagePack as kombu writes it, for the bodies of messages. Integers of 64 bits are BigInt where a number can't hold
- * them. A `Date` becomes MessagePack's own timestamp: kombu refuses to write dates, and reads this one as
- * `msgpack.Timestamp`.
+ * them. Dates are read and not written: kombu refuses them, and a Celery that stores a call with its result fails on
+ * the timestamp that it would read.
  */
 import { decode, encode, ExtData } from "@msgpack/msgpack";
 import { type PlainValue, put, toPlain, UnserializableError } from "./plain_value.ts";
 
 /**
- * @throws {UnserializableError} For what no message can carry, for integers of more than 64 bits, and for text with
- * lone surrogates, which UTF-8 has no bytes for.
+ * @throws {UnserializableError} For what no message can carry, for dates, for integers of more than 64 bits, and for text
+ * with lone surrogates, which UTF-8 has no bytes for.
  */
 export function writeMsgpack(value: unknown): Uint8Array {
   const plain = toPlain(value);
@@ -34,6 +34,11 @@ function refuseUnwritable(value: PlainValue, path: string): void {
         "has a lone surrogate, which has no UTF-8: mend the text, or use json",
       );
     }
+  } else if (value instanceof Date) {
+    throw new UnserializableError(
+      path,
+      "is a date, which kombu's MessagePack has no form for: send it as text, or use json",
+    );
   } else if (Array.isArray(value)) {
     value.forEach((item, i) => refuseUnwritable(item, `${path}[${i}]`));
   } else if (typeof value === "object" && value !== null && !(value instanceof Uint8Array)) {

@@ -208,7 +208,8 @@ export function decodeResult(text: string): DecodedResult {
   try {
     meta = parsePythonJson(text);
   } catch (cause) {
-    throw new BadMessageError("result is not JSON", { detail: (cause as Error).message, cause });
+    const detail = `${(cause as Error).message}; from Celery, set its result_serializer to json`;
+    throw new BadMessageError("result is not JSON", { detail, cause });
   }
   if (!isRecord(meta) || typeof meta.status !== "string" || typeof meta.task_id !== "string") {
     throw new BadMessageError("result has no status or task id");

@@ -74,7 +74,6 @@ describe("msgpack", () => {
       "é☃",
       [[]],
       { a: { b: [null, false] } },
-      new Date(1795240610934),
     ];
     assert.deepEqual(msgpack.decode(msgpack.encode(value) as Uint8Array), value);
     assert.deepEqual([...msgpack.decode(msgpack.encode(Buffer.from([1, 2])) as Uint8Array) as Uint8Array], [
@@ -88,13 +87,17 @@ describe("msgpack", () => {
     assert.throws(() => msgpack.encode(-(2n ** 63n) - 1n), { name: "UnserializableError", path: "$" });
     assert.throws(() => msgpack.encode([{ b: "\ud800" }]), { name: "UnserializableError", path: "$[0].b" });
     assert.throws(() => msgpack.encode({ "\udc00": 1 }), { name: "UnserializableError" });
+    assert.throws(() => msgpack.encode([{ at: new Date() }]), {
+      name: "UnserializableError",
+      path: "$[0].at",
+    });
     assert.throws(() => msgpack.encode({ f() {} }), { name: "UnserializableError", path: "$.f" });
   });
 
   it("refuses text, truncations, and trailing bytes", () => {
     assert.throws(() => msgpack.decode("text"), { name: "BadMessageError" });
     const bytes = msgpack.encode({
-      a: [1, 2n ** 60n, "text", new Uint8Array(300), 1.5, new Date(1.5e12)],
+      a: [1, 2n ** 60n, "text", new Uint8Array(300), 1.5],
       b: "x".repeat(70000),
     }) as Uint8Array;
     for (let end = 0; end < bytes.length; end += end < 400 ? 1 : 997) {
