@@ -56,6 +56,7 @@ class RedisTransport implements Transport {
     this.#commands = new RedisConnection(place, options);
     this.#subscriber = new RedisSubscriber(place, options);
     this.#inspection = new RedisInspection(this.#commands, this.#keys);
+    this.#commands.watch({ ready: () => this.#declareAgain() });
   }
 
   connect(signal?: AbortSignal): Promise<void> {
@@ -171,6 +172,13 @@ class RedisTransport implements Transport {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers].map((receiver) => receiver[Symbol.asyncDispose]()));
     await Promise.all([this.#subscriber.close(), this.#commands.close()]);
+  }
+
+  /** A server that was started again may have lost what was declared. */
+  #declareAgain(): void {
+    const queues = [...this.#declared];
+    this.#declared.clear();
+    for (const queue of queues) this.#declareOnce(queue).catch(() => {});
   }
 
   /** Declares a queue as Celery does: bound to the exchange of its own name. */

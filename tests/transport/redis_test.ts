@@ -437,6 +437,7 @@ describe("a Redis server that is started again", () => {
     await setting.admin.flushall();
     await server.restart();
     await eventually(() => assert.deepEqual(idsOf(heard.losses), ["m1"]));
+    await eventually(async () => assert.equal(await setting.admin.exists("_kombu.binding.celery"), 1));
     await publish(transport, "celery", "m3");
     await within(5_000, receiver.arrival(AbortSignal.timeout(10_000)), "the arrival");
     assert.deepEqual(idsOf(await receiver.exchange([], 5)), ["m3"]);

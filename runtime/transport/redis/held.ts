@@ -2,7 +2,7 @@
  * What a receiver holds: every delivery from its fetch until it is known to be settled. Only what stands here is
  * renewed, and what is settled but does not stand here was settled before.
  */
-import type { Delivery } from "../transport.ts";
+import type { Delivery, Settlement } from "../transport.ts";
 
 /** A delivery from a Redis list; `tags.ts` says what its tag is. */
 export interface HeldDelivery extends Delivery {
@@ -11,6 +11,12 @@ export interface HeldDelivery extends Delivery {
   readonly text: string;
   /** The exchange that is settling it. */
   turn: number;
+}
+
+/** A settlement whose delivery is still held. */
+export interface Settling {
+  readonly settlement: Settlement;
+  readonly delivery: HeldDelivery;
 }
 
 /** Tags as `first, last, first, last, ...`: those of one step fetched together differ by 10. */

@@ -2,7 +2,7 @@
  * Receive and settle on Redis: what a worker holds, how it settles it and fetches more, and what it does beside: renew
  * its leases, restore what the dead have left, move back what is due.
  */
-import type { ResultStore, StoredResult } from "../../results/result_store.ts";
+import type { ResultStore } from "../../results/result_store.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import {
   BrokerUnavailableError,
@@ -12,25 +12,23 @@ import {
   type Settlement,
   type TransportOptions,
 } from "../transport.ts";
+import { decodeStrictly, isDoubtful } from "../strict_text.ts";
 import type { Argument, RedisConnection } from "./connection.ts";
 import { exchangeScript } from "./exchange_script.ts";
-import { addToRanges, Held, type HeldDelivery, type Ranges } from "./held.ts";
+import { addToRanges, Held, type HeldDelivery, type Ranges, type Settling } from "./held.ts";
 import { prioritySteps, type RedisKeys, stepOf } from "./keys.ts";
-import { decodeStrictly, isDoubtful } from "../strict_text.ts";
 import { Lease, renewalInterval } from "./lease.ts";
-import { returnUnseenScript } from "./restore_scripts.ts";
 import { Rounds } from "./rounds.ts";
 import { promoteScript } from "./schedule_scripts.ts";
-import { setAsideScript } from "./set_aside_script.ts";
+import { SettingAside } from "./set_aside.ts";
 import type { RedisSubscriber } from "./subscriber.ts";
 import { nameOfTag, tagsOf } from "./tags.ts";
+import { Unseen } from "./unseen.ts";
 import { WakeUp } from "./wake_up.ts";
 import { lookInterval, Watch } from "./watch.ts";
 
 /** Deliveries that one script settles or fetches at most. */
 const BATCH = 256;
-/** Deliveries of other outcomes that one script settles: marking one takes about 0.1 ms. */
-const SET_ASIDE = 64;
 /** Delayed messages of one queue that one script moves back. */
 const PROMOTE = 256;
 /** Milliseconds until what others delayed is looked for. */
@@ -48,12 +46,6 @@ export interface ReceiverContext {
   readonly closed: () => void;
 }
 
-/** A settlement whose delivery is still held. */
-interface Settling {
-  readonly settlement: Settlement;
-  readonly delivery: HeldDelivery;
-}
-
 export class RedisReceiver implements Receiver {
   readonly storesResults: boolean;
   readonly #context: ReceiverContext;
@@ -67,11 +59,11 @@ export class RedisReceiver implements Receiver {
   readonly #lease: Lease;
   readonly #watch: Watch;
   readonly #wakeUp: WakeUp;
+  readonly #settingAside: SettingAside;
+  readonly #unseen: Unseen;
   readonly #rounds: Rounds[];
-  readonly #closing = new AbortController();
+  #closed = false;
   readonly #unwatch: () => void;
-  /** Fetches whose answers never came, to be given back: first and last number, and until when to look for them. */
-  #unseen: { readonly first: number; readonly last: number; readonly until: number }[] = [];
   #number = 1;
   #firstInTurn = 0;
   #turn = 0;
@@ -88,7 +80,15 @@ export class RedisReceiver implements Receiver {
       options.queues.map((queue) => this.#keys.list(queue, step))
     );
     this.#entryEnds = options.queues.map((queue) => `,"",${JSON.stringify(queue)}]`);
-    const { clock, random, lease } = context.options;
+    const { clock, random, lease, maxDeliveries } = context.options;
+    this.#settingAside = new SettingAside(
+      this.#commands,
+      this.#keys,
+      this.#mine,
+      maxDeliveries,
+      context.results,
+    );
+    this.#unseen = new Unseen(this.#commands, this.#keys, this.#mine, clock, lease);
     this.#lease = new Lease(this.#commands, this.#keys, this.#mine, this.#held, options.events);
     this.#watch = new Watch(
       this.#commands,
@@ -139,7 +139,7 @@ export class RedisReceiver implements Receiver {
   }
 
   async exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]> {
-    if (this.#closing.signal.aborted) {
+    if (this.#closed) {
       throw new BrokerUnavailableError(`${this.#commands.place.name}: receiver closed`);
     }
     const acks = new Map<number, Settling[]>();
@@ -176,14 +176,14 @@ export class RedisReceiver implements Receiver {
 
   async arrival(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#closing.signal.aborted) return;
-    await this.#wakeUp.wait(AbortSignal.any([signal, this.#closing.signal]));
+    if (this.#closed) return;
+    await this.#wakeUp.wait(signal);
     signal.throwIfAborted();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort();
+    if (this.#closed) return;
+    this.#closed = true;
     this.#unwatch();
     this.#wakeUp.close();
     await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
@@ -240,7 +240,7 @@ export class RedisReceiver implements Receiver {
     try {
       answer = await this.#commands.run(exchangeScript, 2 + this.#lists.length, args) as string[];
     } catch (error) {
-      if (room > 0) this.#lookForUnseen(first, first + room - 1);
+      if (room > 0) this.#unseen.add(first, first + room - 1);
       throw error;
     }
     const [lost, buried, from] = answer;
@@ -293,7 +293,7 @@ export class RedisReceiver implements Receiver {
       if (!(error instanceof BrokerUnavailableError)) throw error;
       for (const { tag } of doubtful) {
         this.#held.delete(tag);
-        this.#lookForUnseen(Math.floor(tag / 10), Math.floor(tag / 10));
+        this.#unseen.add(Math.floor(tag / 10), Math.floor(tag / 10));
       }
     }
     return away.length === 0 ? deliveries : deliveries.filter((delivery) => !away.includes(delivery));
@@ -301,41 +301,12 @@ export class RedisReceiver implements Receiver {
 
   /** Settles all but acknowledgements. */
   async #setAside(settling: Settling[]): Promise<void> {
-    // What goes back last is the next one out: the first fetched.
-    settling.sort((a, b) => goesBack(a) - goesBack(b) || (goesBack(a) ? b.delivery.tag - a.delivery.tag : 0));
-    const { options, results } = this.#context;
-    for (let at = 0; at < settling.length; at += SET_ASIDE) {
-      const batch = settling.slice(at, at + SET_ASIDE);
-      const args: Argument[] = [this.#keys.unacked, this.#keys.index, this.#keys.schedules];
-      args.push(this.#keys.prefix, options.maxDeliveries);
-      for (const { settlement, delivery } of batch) {
-        const { outcome, follow = [] } = settlement;
-        const result: StoredResult | undefined = results && settlement.result;
-        const detail = outcome === "delay"
-          ? settlement.due ?? 0
-          : outcome === "dead"
-          ? JSON.stringify(settlement.reason ?? "rejected")
-          : "";
-        args.push(nameOfTag(this.#mine, delivery.tag), delivery.tag % 10, outcome, detail);
-        if (result === undefined) args.push("", 0, "");
-        else args.push(results!.keyOf(result.id), Math.ceil(result.ttl), result.text);
-        args.push(follow.length);
-        for (const message of follow) {
-          args.push(message.exchange, message.routingKey, stepOf(message.priority), encodeEnvelope(message));
-        }
-      }
-      const answer = await this.#commands.run(setAsideScript, 3, args) as number[];
-      const lost = answer.filter((entry) => entry > 0).map((entry) => batch[entry - 1].delivery);
-      if (lost.length > 0) this.#lost(lost);
+    const { events } = this.#options;
+    const { maxDeliveries } = this.#context.options;
+    for await (const { batch, lost, buried } of this.#settingAside.settle(settling)) {
+      this.#lost(lost);
       for (const { delivery } of batch) this.#held.delete(delivery.tag);
-      for (const entry of answer) {
-        if (entry < 0) {
-          this.#options.events.dead(
-            batch[-entry - 1].delivery.queue,
-            `restored ${options.maxDeliveries} times and never settled`,
-          );
-        }
-      }
+      for (const { queue } of buried) events.dead(queue, `restored ${maxDeliveries} times and never settled`);
       if (batch.some(({ settlement }) => settlement.outcome === "delay")) this.#rounds[2].hurry();
     }
   }
@@ -354,30 +325,8 @@ export class RedisReceiver implements Receiver {
     }
   }
 
-  /** The answer of a fetch was lost; what it took, or will take when it still waits at the server, goes back. */
-  #lookForUnseen(first: number, last: number): void {
-    const { clock, lease } = this.#context.options;
-    this.#unseen.push({ first, last, until: clock.monotonic() + lease * 1000 });
-  }
-
-  async #returnUnseen(): Promise<void> {
-    const now = this.#context.options.clock.monotonic();
-    for (const unseen of [...this.#unseen]) {
-      await this.#commands.run(returnUnseenScript, 2, [
-        this.#keys.unacked,
-        this.#keys.index,
-        this.#keys.prefix,
-        this.#mine,
-        unseen.first,
-        unseen.last,
-      ]);
-      // A fetch that comes to the server later than this is found by the watch, as anybody's is.
-      if (now > unseen.until) this.#unseen = this.#unseen.filter((other) => other !== unseen);
-    }
-  }
-
   async #look(): Promise<void> {
-    await this.#returnUnseen();
+    await this.#unseen.giveBack();
     await this.#watch.look();
   }
 
@@ -402,9 +351,4 @@ export class RedisReceiver implements Receiver {
     const name = this.#commands.place.name;
     this.#options.events.trouble(trouble === "" ? `${name} answers again` : `${name}: ${trouble}`);
   }
-}
-
-/** Whether a settlement puts its message back to a queue. */
-function goesBack({ settlement: { outcome } }: Settling): number {
-  return outcome === "return" || outcome === "restore" ? 1 : 0;
 }

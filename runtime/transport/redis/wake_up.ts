@@ -39,6 +39,7 @@ export class WakeUp {
   /** How often in a row others were faster. */
   #inVain = 0;
   #woken = false;
+  #closed = false;
 
   constructor(
     commands: RedisConnection,
@@ -85,6 +86,7 @@ export class WakeUp {
   }
 
   close(): void {
+    this.#closed = true;
     for (const unwatch of this.#unwatch) unwatch();
     this.#subscriber.unsubscribe([INVALIDATIONS], this.#changed);
     this.#wake();
@@ -130,17 +132,28 @@ export class WakeUp {
     }
   }
 
-  async #either(changed: Promise<void>, signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    const jitter = 0.8 + this.#options.random() * 0.4;
-    const late = sleep(this.#options.clock, SAFETY_POLL * jitter, AbortSignal.any([signal, over.signal]));
-    await Promise.race([changed.then(() => this.#woken = true), late]).catch(() => {});
-    over.abort();
+  /** Until something has changed, or the second net is due, or the signal aborts. */
+  #either(changed: Promise<void>, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const over = () => {
+        clock.cancel(timer);
+        signal.removeEventListener("abort", over);
+        resolve();
+      };
+      const timer = clock.after(SAFETY_POLL * (0.8 + random() * 0.4), over);
+      signal.addEventListener("abort", over, { once: true });
+      changed.then(() => {
+        this.#woken = true;
+        over();
+      });
+    });
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
     let wait = POLL.shortest;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#closed) {
       const found = await this.#commands.send("exists", [...this.#lists]).catch(() => 0) as number;
       if (found > 0) return;
       await sleep(this.#options.clock, wait * (0.5 + this.#options.random()), signal).catch(() => {});
