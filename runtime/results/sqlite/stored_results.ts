@@ -2,7 +2,8 @@
  * Results as rows: on a task's way a part of the transaction that settles, and what its caller reads. Each row has a
  * number from a counter that only grows, so that whoever watches asks for what is beyond the last one it has seen.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import { BulkInsert } from "../../transport/sqlite/bulk_insert.ts";
 import type { StoredResult } from "../result_store.ts";
 
 /** When a result expires that is kept for ever: milliseconds since 1970. */
@@ -17,7 +18,7 @@ export interface NumberedResult {
 
 export class StoredResults {
   readonly #count: StatementSync;
-  readonly #put: StatementSync;
+  readonly #put: BulkInsert;
   readonly #newest: StatementSync;
   readonly #find: StatementSync;
   readonly #after: StatementSync;
@@ -28,10 +29,13 @@ export class StoredResults {
   constructor(db: DatabaseSync) {
     this.#count = db.prepare("update counter set value = value + ? where name = 'result' returning value");
     // Not overwritten: a success that has not expired.
-    this.#put = db.prepare(
-      `insert into result(n, id, success, expires, body) values(?1, ?2, ?3, ?4, ?5)
-       on conflict(id) do update set n = ?1, success = ?3, expires = ?4, body = ?5
-       where not result.success or result.expires <= ?6`,
+    this.#put = new BulkInsert(
+      db,
+      "insert into result(n, id, success, expires, body)",
+      5,
+      `on conflict(id) do update
+       set n = excluded.n, success = excluded.success, expires = excluded.expires, body = excluded.body
+       where not result.success or result.expires <= ?`,
     );
     this.#newest = db.prepare("select value from counter where name = 'result'");
     this.#find = db.prepare("select n, id, body from result where id = ? and expires > ?");
@@ -47,10 +51,11 @@ export class StoredResults {
   put(results: readonly StoredResult[], now: number): void {
     if (results.length === 0) return;
     let n = (this.#count.get(results.length) as { value: number }).value - results.length;
+    const values: SQLInputValue[] = [];
     for (const { id, state, text, ttl } of results) {
-      const expires = ttl === 0 ? NEVER : now + ttl * 1000;
-      this.#put.run(++n, id, state === "SUCCESS" ? 1 : 0, expires, text, now);
+      values.push(++n, id, state === "SUCCESS" ? 1 : 0, ttl === 0 ? NEVER : now + ttl * 1000, text);
     }
+    this.#put.run(values, [now]);
     this.sweep(now, 2 * results.length);
   }
 

@@ -1,7 +1,8 @@
 /** The step publish: messages into queues. All of it runs inside of the caller's write transaction. */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire_message.ts";
+import { BulkInsert } from "./bulk_insert.ts";
 
 /** A message in the form in which it is stored; made before the lock is taken. */
 export interface EncodedMessage {
@@ -19,15 +20,15 @@ export function encodeMessage(message: WireMessage): EncodedMessage {
 }
 
 export class PublishStep {
-  readonly #addMessage: StatementSync;
-  readonly #addReady: StatementSync;
+  readonly #addMessages: BulkInsert;
+  readonly #addReady: BulkInsert;
   readonly #addQueue: StatementSync;
   readonly #bind: StatementSync;
   readonly #bound: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#addMessage = db.prepare("insert into message(body) values(?)");
-    this.#addReady = db.prepare("insert into ready(queue, priority, id) values(?, ?, last_insert_rowid())");
+    this.#addMessages = new BulkInsert(db, "insert into message(body)", 1);
+    this.#addReady = new BulkInsert(db, "insert into ready(queue, priority, id)", 3);
     this.#addQueue = db.prepare("insert into queue(name) values(?) on conflict do nothing");
     this.#bind = db.prepare(
       "insert into binding(exchange, routing_key, queue) values(?, ?, ?) on conflict do nothing",
@@ -37,22 +38,27 @@ export class PublishStep {
 
   /** Makes the messages ready in their order: an id that grows is the order of a queue. */
   publish(messages: readonly EncodedMessage[]): void {
+    const texts: string[] = [];
+    const places: { readonly queue: string; readonly priority: number }[] = [];
     let known: string | undefined;
     for (const { exchange, routingKey, priority, text } of messages) {
-      if (exchange !== "") {
-        for (const { queue } of this.#bound.all(exchange, routingKey) as { queue: string }[]) {
-          this.#add(queue, priority, text);
-        }
-        continue;
+      if (exchange === "" && routingKey !== known) this.#addQueue.run(known = routingKey);
+      const queues = exchange === "" ? [{ queue: routingKey }] : this.#bound.all(exchange, routingKey);
+      for (const { queue } of queues as { queue: string }[]) {
+        texts.push(text);
+        places.push({ queue, priority });
       }
-      if (routingKey !== known) this.#addQueue.run(known = routingKey);
-      this.#add(routingKey, priority, text);
     }
-  }
-
-  #add(queue: string, priority: number, text: string): void {
-    this.#addMessage.run(text);
-    this.#addReady.run(queue, priority);
+    const ready: SQLInputValue[] = [];
+    let at = 0;
+    // Rows of one call have ids that follow one another.
+    this.#addMessages.run(texts, [], (lastId, rows) => {
+      for (let id = lastId - rows + 1; id <= lastId; id++) {
+        const { queue, priority } = places[at++];
+        ready.push(queue, priority, id);
+      }
+    });
+    this.#addReady.run(ready);
   }
 
   declare(queues: readonly string[]): void {
