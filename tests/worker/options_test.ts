@@ -98,7 +98,7 @@ describe("an option of a task", () => {
       });
       assert.equal(await late.status, "REVOKED");
       assert.deepEqual(await marksIn(file), []);
-      assert.ok(worker.lines.some((line) => line.includes("expired") && line.includes(late.id)));
+      await within(5_000, worker.line(new RegExp(`${late.id}.*expired`)), "its log line");
     } finally {
       await shop[Symbol.asyncDispose]();
     }
