@@ -22,7 +22,12 @@ describe("a task in a folder below that of -A, with a prefix", () => {
     await mkdir(join(folder, "tasks/numbers/small"), { recursive: true });
     await writeFile(join(folder, "tasks/numbers/small/divide.ts"), SOURCE);
     app = new App({ broker: `sqlite:${join(folder, "broker.db")}` });
-    worker = new Worker({ settings: app.settings, modules: [join(folder, "tasks")], prefix: "shop", concurrency: 1 });
+    worker = new Worker({
+      settings: app.settings,
+      modules: [join(folder, "tasks")],
+      prefix: "shop",
+      concurrency: 1,
+    });
     await worker.start();
   });
   after(async () => {
