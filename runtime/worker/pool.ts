@@ -27,7 +27,7 @@ const LONGEST_PAUSE_MS = 10_000;
 export interface PoolListener {
   /** A job is finished; see `isolate.ts` for what a report says. */
   finished(delivery: Delivery, report: number, id: string, text: string, extra: number | string): void;
-  /** All jobs of one message from an isolate were told. */
+  /** All jobs of one message from an isolate were told, or there is more room than before. */
   reported(): void;
   state(state: StateReport): void;
   log(line: LogReport): void;
@@ -196,6 +196,7 @@ export class Pool {
 
   #lookAround(): void {
     this.#look = undefined;
+    const before = this.room;
     for (const lane of this.#lanes) {
       if (!lane.look()) continue;
       const room = this.room;
@@ -204,6 +205,8 @@ export class Pool {
       if (waiting.length > 0) this.#listener.handBack(waiting);
     }
     if (this.size > 0) this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
+    // An isolate that was held up for a moment takes more again, and has nothing to report that would say so.
+    if (this.room > before) this.#listener.reported();
   }
 
   #died(lane: Lane, reason: string): void {

@@ -72,3 +72,9 @@ export const sendsAnother = async (x: number): Promise<number> => {
     await app.disconnect();
   }
 };
+
+/** Blocks its isolate for `ms` milliseconds, then waits without end. */
+export async function busyThenWait(ms: number): Promise<never> {
+  busy(ms);
+  return await new Promise(() => {});
+}
