@@ -7,10 +7,10 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { BrokerUnavailableError } from "../transport.ts";
 import { BadUrlError } from "../url.ts";
-import { Checkpointer, WAL_STATE } from "./checkpointer.ts";
 import { explain, isLocked } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { needsUpgrade, upgrade } from "./schema.ts";
+import { Upkeep } from "./upkeep.ts";
 import { WakeUp } from "./wake_up.ts";
 
 /** Milliseconds that a lock of another process is waited for. */
@@ -32,12 +32,10 @@ export class Database {
   readonly wakeUp: WakeUp;
   readonly #db: DatabaseSync;
   readonly #random: () => number;
-  readonly #checkpointer: Checkpointer;
+  readonly #upkeep: Upkeep;
   readonly #parts = new Map<unknown, unknown>();
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
-  readonly #size: StatementSync;
-  readonly #vacuum: StatementSync;
   #users = 0;
   #closed = false;
   #forget: () => void;
@@ -83,8 +81,7 @@ export class Database {
         opened.exec("pragma busy_timeout = 0");
         const isNew = needsUpgrade(opened, path);
         opened.exec(
-          `${isNew ? "pragma auto_vacuum = incremental;" : ""}
-          pragma synchronous = ${synchronous};
+          `pragma synchronous = ${synchronous};
           pragma cache_size = -65536;
           pragma mmap_size = 1073741824;
           pragma wal_autocheckpoint = 0;
@@ -121,14 +118,9 @@ export class Database {
     this.#forget = forget;
     this.#begin = db.prepare("begin immediate");
     this.#commit = db.prepare("commit");
-    this.#size = db.prepare(
-      `select (select freelist_count from pragma_freelist_count) as unused,
-              (select page_count from pragma_page_count) as pages`,
-    );
-    this.#vacuum = db.prepare("pragma incremental_vacuum(1000)");
     const version = db.prepare("pragma data_version");
     this.wakeUp = new WakeUp(path, () => (version.get() as { data_version: number }).data_version);
-    this.#checkpointer = new Checkpointer(path, db.prepare(WAL_STATE));
+    this.#upkeep = new Upkeep(path, db);
   }
 
   /** The prepared statements of one step, made once a connection. */
@@ -145,7 +137,7 @@ export class Database {
    * @throws {BrokerUnavailableError} When nothing was done: the disk is full, the lock is held for too long, ...
    */
   async write<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
-    while (this.#checkpointer.hold !== undefined) await this.#checkpointer.hold;
+    while (this.#upkeep.hold !== undefined) await this.#upkeep.hold;
     return await this.#unlocked(() => {
       let value: T;
       this.#begin.run();
@@ -158,7 +150,7 @@ export class Database {
       }
       committed?.(value);
       this.wakeUp.committed();
-      this.#checkpointer.committed();
+      this.#upkeep.committed();
       return value;
     });
   }
@@ -191,12 +183,9 @@ export class Database {
     }
   }
 
-  /** Gives a part of the file back to the disk, when most of it is unused. */
-  async shrink(): Promise<void> {
-    const { unused, pages } = await this.read(() => this.#size.get() as { unused: number; pages: number });
-    if (unused < 2_000 || unused * 2 < pages) return;
-    // Read to the end: each step of the statement frees one page.
-    await this.write(() => void this.#vacuum.all());
+  /** Keeps the file in bounds; to be called now and then. */
+  async upkeep(): Promise<void> {
+    await this.read(() => this.#upkeep.look());
   }
 
   /** Ends one use; the last one closes the connection. */
@@ -205,7 +194,7 @@ export class Database {
     this.#closed = true;
     this.#forget();
     this.wakeUp.close();
-    await this.#checkpointer.close();
+    await this.#upkeep.close();
     this.#db.close();
   }
 }

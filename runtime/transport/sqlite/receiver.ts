@@ -116,17 +116,20 @@ export class SqliteReceiver implements Receiver {
   ): Done {
     const now = this.#clock.now();
     const done = this.#begin();
-    const ours: [Settlement, Held][] = [];
-    for (const [index, settlement] of settlements.entries()) {
+    const ours: Settlement[] = [];
+    const results: StoredResult[] = [];
+    for (let index = 0; index < settlements.length; index++) {
+      const settlement = settlements[index];
       const held = done.lost.length > 0 ? undefined : this.#held.get(settlement.delivery.tag);
       if (held === undefined || held.settledIn === this.#transaction) continue;
       held.settledIn = this.#transaction;
-      ours.push([settlement, held]);
       done.settled.push(held);
+      ours.push(settlement);
+      if (settlement.result !== undefined) results.push(settlement.result);
       const follow = follows[index];
       if (follow !== undefined) this.#db.part(PublishStep).publish(follow);
     }
-    if (this.storesResults) this.#storeResults(ours, now);
+    if (this.storesResults) this.#db.part(StoredResults).put(results, now);
     this.#settle(ours, now, done);
     if (room > 0) this.#fetch(room, now, done);
     return done;
@@ -143,16 +146,13 @@ export class SqliteReceiver implements Receiver {
     return done;
   }
 
-  #storeResults(ours: readonly [Settlement, Held][], now: number): void {
-    const results: StoredResult[] = [];
-    for (const [{ result }] of ours) if (result !== undefined) results.push(result);
-    this.#db.part(StoredResults).put(results, now);
-  }
-
-  #settle(ours: readonly [Settlement, Held][], now: number, done: Done): void {
+  /** Settles what is ours: `done.settled`, in step with `ours`. */
+  #settle(ours: readonly Settlement[], now: number, done: Done): void {
     const step = this.#db.part(SettleStep);
     const acknowledged: number[] = [];
-    for (const [{ outcome, due, reason }, held] of ours) {
+    for (let index = 0; index < ours.length; index++) {
+      const { outcome, due, reason } = ours[index];
+      const held = done.settled[index];
       if (outcome === "ack") acknowledged.push(held.id);
       else if (outcome === "return") step.handBack(held);
       else if (outcome === "delay") step.delay(held, due ?? now);
@@ -212,7 +212,7 @@ export class SqliteReceiver implements Receiver {
         results.sweep(now, SLICE);
       });
     }
-    await this.#db.shrink();
+    await this.#db.upkeep();
     this.#trouble(undefined);
   }
 
