@@ -24,8 +24,14 @@ export interface DatabaseOptions {
   readonly random: () => number;
 }
 
+/** A connection and how many use it. */
+interface Shared {
+  readonly opening: Promise<Database>;
+  users: number;
+}
+
 /** Connections of this process: those of one clock and place are one. */
-const connections = new WeakMap<Clock, Map<string, Promise<Database>>>();
+const connections = new WeakMap<Clock, Map<string, Shared>>();
 
 export class Database {
   readonly path: string;
@@ -36,9 +42,9 @@ export class Database {
   readonly #parts = new Map<unknown, unknown>();
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
-  #users = 0;
+  /** Ends one use; tells whether it was the last one. */
+  readonly #leave: () => boolean;
   #closed = false;
-  #forget: () => void;
 
   /**
    * The connection of this process to that place, opened when it is the first use of it. Each use ends with
@@ -56,22 +62,29 @@ export class Database {
     let places = connections.get(options.clock);
     if (places === undefined) connections.set(options.clock, places = new Map());
     const key = `${location.synchronous} ${location.path}`;
-    let opening = places.get(key);
-    if (opening === undefined) {
-      const forget = () => places.get(key) === opening && places.delete(key);
-      opening = Database.#open(location, options, forget);
-      places.set(key, opening);
-      opening.catch(forget);
+    let shared = places.get(key);
+    if (shared === undefined) {
+      const leave = () => {
+        if (--shared!.users > 0) return false;
+        places.delete(key);
+        return true;
+      };
+      places.set(key, shared = { opening: Database.#open(location, options, leave), users: 0 });
     }
-    const database = await opening;
-    database.#users++;
-    return database;
+    shared.users++;
+    try {
+      return await shared.opening;
+    } catch (error) {
+      // The next use tries anew.
+      if (places.get(key) === shared) places.delete(key);
+      throw error;
+    }
   }
 
   static async #open(
     location: DatabaseLocation,
     options: DatabaseOptions,
-    forget: () => void,
+    leave: () => boolean,
   ): Promise<Database> {
     const { path, synchronous } = location;
     let db: DatabaseSync | undefined;
@@ -104,18 +117,18 @@ export class Database {
           throw error;
         }
       });
-      return new Database(path, opened, options, forget);
+      return new Database(path, opened, options, leave);
     } catch (error) {
       db?.close();
       throw explain(error, path);
     }
   }
 
-  private constructor(path: string, db: DatabaseSync, options: DatabaseOptions, forget: () => void) {
+  private constructor(path: string, db: DatabaseSync, options: DatabaseOptions, leave: () => boolean) {
     this.path = path;
     this.#db = db;
     this.#random = options.random;
-    this.#forget = forget;
+    this.#leave = leave;
     this.#begin = db.prepare("begin immediate");
     this.#commit = db.prepare("commit");
     const version = db.prepare("pragma data_version");
@@ -190,9 +203,8 @@ export class Database {
 
   /** Ends one use; the last one closes the connection. */
   async release(): Promise<void> {
-    if (--this.#users > 0 || this.#closed) return;
+    if (this.#closed || !this.#leave()) return;
     this.#closed = true;
-    this.#forget();
     this.wakeUp.close();
     await this.#upkeep.close();
     this.#db.close();

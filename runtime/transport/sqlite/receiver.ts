@@ -255,12 +255,10 @@ export class SqliteReceiver implements Receiver {
   }
 
   async arrival(signal: AbortSignal): Promise<void> {
-    const closed = this.#closed.signal;
-    const stop = AbortSignal.any([signal, closed]);
-    const changes = new Changes(this.#db, this.#clock, stop);
+    signal.throwIfAborted();
+    const changes = new Changes(this.#db, this.#clock, [signal, this.#closed.signal]);
     try {
       for (;;) {
-        stop.throwIfAborted();
         changes.begin();
         const due = await this.#db.read(() => this.#hasWork() ? 0 : this.#db.part(Schedule).next());
         if (due === 0) return;
@@ -288,32 +286,33 @@ export class SqliteReceiver implements Receiver {
   }
 }
 
-/** Waits for the next commit of anybody, a time, or a signal, whichever is first. */
+/** Waits for the next commit of anybody, a time, or one of some signals, whichever is first. */
 class Changes {
   readonly #clock: Clock;
-  readonly #signal: AbortSignal;
+  readonly #signals: readonly AbortSignal[];
   readonly #unsubscribe: () => void;
   readonly #happened = () => this.#wake?.();
   #seen = false;
   #wake: (() => void) | undefined;
 
-  constructor(db: Database, clock: Clock, signal: AbortSignal) {
+  constructor(db: Database, clock: Clock, signals: readonly AbortSignal[]) {
     this.#clock = clock;
-    this.#signal = signal;
+    this.#signals = signals;
     this.#unsubscribe = db.wakeUp.subscribe(() => {
       this.#seen = true;
       this.#happened();
     });
-    signal.addEventListener("abort", this.#happened);
+    for (const signal of signals) signal.addEventListener("abort", this.#happened);
   }
 
-  /** From here on a change counts for the next wait. */
+  /** From here on a change counts for the next wait. @throws The reason of a signal that was given. */
   begin(): void {
     this.#seen = false;
+    for (const signal of this.#signals) signal.throwIfAborted();
   }
 
   async next(ms: number): Promise<void> {
-    if (this.#seen || this.#signal.aborted) return;
+    if (this.#seen || this.#signals.some((signal) => signal.aborted)) return;
     let timer: TimerHandle;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -325,6 +324,6 @@ class Changes {
 
   end(): void {
     this.#unsubscribe();
-    this.#signal.removeEventListener("abort", this.#happened);
+    for (const signal of this.#signals) signal.removeEventListener("abort", this.#happened);
   }
 }
