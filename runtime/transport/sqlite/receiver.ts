@@ -1,5 +1,5 @@
 /** A worker's view of queues in a database file: on a task's way, settle and receive as one transaction. */
-import type { Clock, TimerHandle } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { isSqliteResultsOf } from "../../results/sqlite.ts";
 import { StoredResults } from "../../results/sqlite/stored_results.ts";
 import type { StoredResult } from "../../results/result_store.ts";
@@ -13,6 +13,7 @@ import type {
   Settlement,
   TransportOptions,
 } from "../transport.ts";
+import { Changes } from "./changes.ts";
 import type { Database } from "./database.ts";
 import { FETCH_BYTES, FetchStep } from "./fetch_step.ts";
 import { Owners } from "./owners.ts";
@@ -283,47 +284,5 @@ export class SqliteReceiver implements Receiver {
       // Then peers find it unrenewed.
       this.#trouble(error);
     }
-  }
-}
-
-/** Waits for the next commit of anybody, a time, or one of some signals, whichever is first. */
-class Changes {
-  readonly #clock: Clock;
-  readonly #signals: readonly AbortSignal[];
-  readonly #unsubscribe: () => void;
-  readonly #happened = () => this.#wake?.();
-  #seen = false;
-  #wake: (() => void) | undefined;
-
-  constructor(db: Database, clock: Clock, signals: readonly AbortSignal[]) {
-    this.#clock = clock;
-    this.#signals = signals;
-    this.#unsubscribe = db.wakeUp.subscribe(() => {
-      this.#seen = true;
-      this.#happened();
-    });
-    for (const signal of signals) signal.addEventListener("abort", this.#happened);
-  }
-
-  /** From here on a change counts for the next wait. @throws The reason of a signal that was given. */
-  begin(): void {
-    this.#seen = false;
-    for (const signal of this.#signals) signal.throwIfAborted();
-  }
-
-  async next(ms: number): Promise<void> {
-    if (this.#seen || this.#signals.some((signal) => signal.aborted)) return;
-    let timer: TimerHandle;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      if (ms < Infinity) timer = this.#clock.after(ms, resolve);
-    });
-    this.#wake = undefined;
-    this.#clock.cancel(timer);
-  }
-
-  end(): void {
-    this.#unsubscribe();
-    for (const signal of this.#signals) signal.removeEventListener("abort", this.#happened);
   }
 }
