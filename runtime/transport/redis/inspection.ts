@@ -1,8 +1,8 @@
 /** What an operator sees of the queues on a Redis, and may do with them: lengths, dead letters, purge, delete. */
 import type { DeadLetter, QueueLength } from "../transport.ts";
 import type { RedisConnection } from "./connection.ts";
-import { type RedisKeys, separator } from "./keys.ts";
-import { countHeldScript } from "./restore_scripts.ts";
+import { prioritySteps, type RedisKeys, separator } from "./keys.ts";
+import { lengthsScript } from "./lengths_script.ts";
 import { purgeScript } from "./schedule_scripts.ts";
 
 /** Keys or entries that one command looks at. */
@@ -21,21 +21,31 @@ export class RedisInspection {
 
   async lengths(queues?: readonly string[]): Promise<QueueLength[]> {
     const names = queues ?? await this.#knownQueues();
-    const held = await this.#held();
-    return Promise.all(names.map(async (queue) => {
-      const [delayed, dead, ...ready] = await Promise.all([
-        this.#connection.send("zcard", [this.#keys.schedule(queue)]),
-        this.#connection.send("llen", [this.#keys.dead(queue)]),
-        ...this.#keys.lists(queue).map((list) => this.#connection.send("llen", [list])),
-      ]) as number[];
-      return {
-        queue,
-        ready: ready.reduce((sum, length) => sum + length, 0),
-        delayed,
-        unacked: held.get(queue) ?? 0,
-        dead,
-      };
-    }));
+    const { unacked, prefix } = this.#keys;
+    const keys = [unacked];
+    for (const queue of names) {
+      keys.push(this.#keys.schedule(queue), this.#keys.dead(queue), ...this.#keys.lists(queue));
+    }
+    const held = new Map<string, number>();
+    let counts: number[];
+    let cursor = "0";
+    do {
+      const args = [...keys, prefix, cursor, SCAN, prioritySteps.length];
+      const [next, ...rest] = await this.#connection.run(lengthsScript, keys.length, args) as [
+        string,
+        ...(string | number)[],
+      ];
+      counts = rest.splice(0, 3 * names.length) as number[];
+      for (let i = 0; i < rest.length; i += 2) {
+        const queue = rest[i] as string;
+        held.set(queue, (held.get(queue) ?? 0) + Number(rest[i + 1]));
+      }
+      cursor = next;
+    } while (cursor !== "0");
+    return names.map((queue, i) => {
+      const [ready, delayed, dead] = counts.slice(3 * i);
+      return { queue, ready, delayed, unacked: held.get(queue) ?? 0, dead };
+    });
   }
 
   async purge(queue: string): Promise<number> {
@@ -107,25 +117,6 @@ export class RedisInspection {
       await Promise.all(keys.map(visit));
       cursor = next;
     } while (cursor !== "0");
-  }
-
-  async #held(): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    let cursor = "0";
-    do {
-      const [next, ...found] = await this.#connection.run(countHeldScript, 1, [
-        this.#keys.unacked,
-        this.#keys.prefix,
-        cursor,
-        SCAN,
-      ]) as [string, ...(string | number)[]];
-      for (let i = 0; i < found.length; i += 2) {
-        const queue = found[i] as string;
-        counts.set(queue, (counts.get(queue) ?? 0) + Number(found[i + 1]));
-      }
-      cursor = next;
-    } while (cursor !== "0");
-    return counts;
   }
 }
 

@@ -175,29 +175,3 @@ for i = #names, 1, -1 do
 end
 return count`,
 );
-
-/**
- * How many messages of each queue are held. Goes through a part of `unacked` at a time, so that other clients are
- * served in between.
- * Keys: unacked. Arguments: prefix of keys, cursor, how many.
- * Answer: the next cursor (0: all was seen), then queue and count of each.
- */
-export const countHeldScript = script(
-  "count held",
-  lookUpQueues,
-  openEntry,
-  `
-local found = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
-local counts, answer = {}, { found[1] }
-for i = 2, #found[2], 2 do
-  local message, exchange, key = open(found[2][i])
-  if message then
-    for _, queue in ipairs(queuesOf(ARGV[1], exchange, key)) do counts[queue] = (counts[queue] or 0) + 1 end
-  end
-end
-for queue, count in pairs(counts) do
-  answer[#answer + 1] = queue
-  answer[#answer + 1] = count
-end
-return answer`,
-);

@@ -26,6 +26,31 @@ export function queues(test: Test): void {
     assert.equal(await peer.transport.purge("celery"), 4);
   });
 
+  test("counts a message that moves once, in one of its places", async (broker) => {
+    const peer = await broker.connect();
+    const other = await broker.connect();
+    const { receiver } = await work(peer, ["celery"]);
+    const seen = new Set<number>();
+    let moving = true;
+    const looking = (async () => {
+      while (moving) {
+        const { ready, delayed, unacked, dead } = await lengthOf(other, "celery");
+        seen.add(ready + delayed + unacked + dead);
+      }
+    })();
+    await publish(peer, "celery", ["m0"]);
+    for (let i = 1; i <= 100; i++) {
+      const [delivery] = await take(receiver, 1);
+      await receiver.exchange([{ delivery, outcome: "return" }], 0);
+    }
+    const [delivery] = await take(receiver, 1);
+    await receiver.exchange([{ delivery, outcome: "delay", due: broker.now() + 3_600_000 }], 0);
+    moving = false;
+    await looking;
+    seen.delete(0);
+    assert.deepEqual([...seen], [1]);
+  });
+
   test("purges what is ready or delayed, not what is held nor the dead letters", async (broker) => {
     const peer = await broker.connect();
     await publish(peer, "celery", numbered("m", 8));
