@@ -1,14 +1,34 @@
 /** Every difference between Deno, Bun and Node, in one place; the rest of the code asks here. */
 import { write } from "node:fs";
+import { extname } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
 interface DenoGlobal {
   readonly version: { readonly deno: string };
+  readonly build: { readonly standalone: boolean };
   readonly stderr: { write(bytes: Uint8Array): Promise<number> };
   exit(code?: number): never;
 }
 
+/** What is used of Bun beyond what Node has, too. */
+interface BunGlobal extends Bundler {
+  plugin(plugin: { name: string; setup(build: BunPlugin): void }): void;
+}
+interface BunPlugin {
+  module(name: string, load: () => Promise<{ exports: unknown; loader: "object" }>): void;
+}
+
+/** As much of Bun's bundler as is used here. */
+export interface Bundler {
+  build(config: Readonly<Record<string, unknown>>): Promise<{
+    readonly success: boolean;
+    readonly logs: readonly { readonly level: string; readonly message: string }[];
+  }>;
+}
+
 const deno = (globalThis as { Deno?: DenoGlobal }).Deno;
+const bun = (globalThis as { Bun?: BunGlobal }).Bun;
 
 /** The runtimes celeriac knows; on Node the client works, the worker does not. */
 export type RuntimeName = "deno" | "bun" | "node";
@@ -18,6 +38,55 @@ export const runtimeName: RuntimeName = deno ? "deno" : process.versions.bun ? "
 
 /** Its version, as `2.9.6`. */
 export const runtimeVersion: string = deno?.version.deno ?? process.versions.bun ?? process.versions.node;
+
+/** Where Bun keeps what is inside an executable; on Windows it has another name. */
+const insideBun = /^file:\/\/.*\/(?:\$bunfs|(?:~|%7E)BUN)\/root\//.exec(import.meta.url)?.[0];
+
+/** Whether program and runtime are one executable file, made by `celeriac compile` or by `deno compile`. */
+export const isOneFile: boolean = insideBun !== undefined || deno?.build.standalone === true;
+
+/** The folder that {@linkcode programFile} starts from, and how its files end: `.js` where they were built. */
+const programFolder = insideBun === undefined ? import.meta.url : `${insideBun}runtime/`;
+const programEnding = insideBun === undefined ? extname(import.meta.url) : ".js";
+
+/**
+ * One of the program's own files, by its path from here without its ending: what threads, isolates and child processes
+ * begin with. It is found in a checkout, in a package of built files, and inside an executable, where it must be one of
+ * the entries that `build/entries.ts` lists.
+ */
+export function programFile(path: string): URL {
+  return new URL(`${path}${programEnding}`, programFolder);
+}
+
+/** The command that runs this program again, with arguments to be added: for child processes. */
+export function programCommand(): [program: string, ...args: string[]] {
+  if (isOneFile) return [process.execPath];
+  const main = fileURLToPath(programFile("main"));
+  return deno ? [process.execPath, "run", "-A", main] : [process.execPath, main];
+}
+
+/**
+ * Lets code of this thread that is loaded later import `celeriac` by its name, though nothing may be installed beside
+ * it. Deno has no such means: there the name stands in the `deno.json` of whoever uses it.
+ */
+export function provideLibrary(): void {
+  bun?.plugin({
+    name: "celeriac",
+    setup(build) {
+      for (const [name, path] of Object.entries(libraryModules)) {
+        build.module(name, async () => ({ exports: await import(programFile(path).href), loader: "object" }));
+      }
+    },
+  });
+}
+
+/** What the library's names stand for, as paths for {@linkcode programFile}. */
+export const libraryModules: Readonly<Record<string, string>> = {
+  "celeriac": "../mod",
+};
+
+/** Bun's bundler, which also makes executables; undefined elsewhere. */
+export const bundler: Bundler | undefined = bun;
 
 /** Ends this process. */
 export function exit(code: number): never {

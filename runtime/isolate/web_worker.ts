@@ -1,6 +1,6 @@
 /** An isolate in a Web Worker of this process: the everyday kind. Between **dispatch** and **settle**. */
 import type { Clock } from "../clock.ts";
-import { startWebWorker } from "../platform.ts";
+import { programFile, startWebWorker } from "../platform.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import type { InsideMessage, StartMessage } from "./inside.ts";
 import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
@@ -22,7 +22,7 @@ export class WebWorkerIsolate implements Isolate {
   }
 
   start(): Promise<readonly TaskDescription[]> {
-    const worker = startWebWorker(new URL("./web_worker_entry.ts", import.meta.url), "celeriac isolate");
+    const worker = startWebWorker(programFile("isolate/web_worker_entry"), "celeriac isolate");
     const { port1, port2 } = new MessageChannel();
     this.#worker = worker;
     this.#port = port1;

@@ -1,6 +1,7 @@
 /** Keeps a database file and its `-wal` file in bounds, from the main thread's side: sees when, and has a thread work. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
+import { programFile } from "../../platform.ts";
 import type { UpkeepRequest, WalState } from "./upkeep_thread.ts";
 
 /** Commits between two looks at the file. */
@@ -99,7 +100,7 @@ export class Upkeep {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL("./upkeep_thread.ts", import.meta.url), {
+    const thread = new Worker(programFile("transport/sqlite/upkeep_thread"), {
       workerData: { path: this.#path },
     });
     thread.on("message", (state: WalState | undefined) => this.#answered?.(state));
