@@ -126,6 +126,17 @@ function writeSome(descriptor: number, bytes: Uint8Array): Promise<number> {
   });
 }
 
+/** Where a module that `from` (a URL) names leads, by the runtime's own rules (import maps, `paths`), or undefined. */
+export function resolveModule(specifier: string, from: string): string | undefined {
+  const resolve = import.meta.resolve as (specifier: string, from?: string) => string;
+  try {
+    // Deno takes no second argument: its import map is the same for all modules.
+    return deno ? resolve(specifier) : resolve(specifier, from);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Starts a Web Worker on one of our own files. */
 export function startWebWorker(url: URL, name: string): Worker {
   return new Worker(url, { type: "module", name });
