@@ -26,6 +26,10 @@ check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and w
 dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
 	$(DENO) run -A --no-check --watch=tasks,runtime runtime/main.ts worker -A tasks -l debug
 
+package: $(INSTALLED) ## Build the npm package, dist/celeriac-VERSION.tgz
+	@mkdir -p dist
+	npm pack --silent --pack-destination dist
+
 fmt: $(INSTALLED) ## Format all files
 	$(DENO) fmt
 
@@ -37,4 +41,4 @@ $(INSTALLED): package-lock.json
 	@test -x $(BUN) || node node_modules/bun/install.js
 	@touch $@
 
-.PHONY: help demo test check dev fmt
+.PHONY: help demo test check dev package fmt
