@@ -19,6 +19,7 @@ interface Flags {
   readonly include?: readonly string[];
   readonly prefix?: string;
   readonly drain?: true;
+  readonly reload?: true;
 }
 
 const log = getLogger(["celeriac", "worker"]);
@@ -40,6 +41,10 @@ export function workerCommand(): Command {
     .option("-I, --include <module>", "one more task module; may be repeated", collect)
     .option("--prefix <name>", "put in front of every task's name, with a dot")
     .option("--drain", "end when the queues hold nothing ready and all that was taken is settled")
+    .option(
+      "--reload",
+      "for development: load task modules anew when they, or what they import, have changed",
+    )
     .action(run);
   return withExamples(command, [
     ["celeriac worker -A tasks/math.ts", "one module, on the default broker"],
@@ -49,6 +54,7 @@ export function workerCommand(): Command {
     ],
     ["celeriac worker -A tasks --slots 100", "many tasks that mostly wait"],
     ["celeriac worker -A tasks --drain", "end when all is done"],
+    ["celeriac worker -A tasks --reload", "use changed tasks at once, while you write them"],
   ]);
 }
 
@@ -68,6 +74,7 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
     modules: [...flags.app, ...modules, ...(flags.include ?? [])],
     prefix: flags.prefix,
     drain: flags.drain,
+    reload: flags.reload,
     logSuccess: loglevel === "info" || loglevel === "debug",
   });
   const signals = new StopSignals(worker);

@@ -90,6 +90,19 @@ export function describeTask(task: RegisteredTask): TaskDescription {
   };
 }
 
+/** How two lists of tasks differ, a word each: `+new`, `-gone`, and `~name` where module, parameters or options changed. */
+export function taskChanges(before: readonly TaskDescription[], now: readonly TaskDescription[]): string[] {
+  const was = new Map(before.map((task) => [task.name, JSON.stringify(task)]));
+  const is = new Map(now.map((task) => [task.name, JSON.stringify(task)]));
+  return [
+    ...now.filter(({ name }) => !was.has(name)).map(({ name }) => `+${name}`),
+    ...before.filter(({ name }) => !is.has(name)).map(({ name }) => `-${name}`),
+    ...now.filter(({ name }) => was.has(name) && was.get(name) !== is.get(name)).map(({ name }) =>
+      `~${name}`
+    ),
+  ];
+}
+
 /** The name of an error class, or the name itself. */
 export function errorName(kind: string | (new (...args: never[]) => Error)): string {
   return typeof kind === "string" ? kind : kind.name;

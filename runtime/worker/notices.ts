@@ -6,6 +6,9 @@ import type { ReceiverEvents } from "../transport/transport.ts";
 const log = getLogger(["celeriac", "worker"]);
 const taskLog = getLogger(["celeriac", "task"]);
 
+/** How many changed files a line names. */
+const SHOWN_FILES = 3;
+
 /** How many tasks a worker has seen end, by how they ended. */
 export interface WorkerCounts {
   /** Returned. */
@@ -58,6 +61,20 @@ export class Notices {
   restartFailed(reason: string, pause: number): void {
     log.error(
       `An isolate can't be started again: ${reason}. Correct the module; the next try is in ${pause} ms.`,
+    );
+  }
+
+  /** Changed modules are loaded: which files, what became of the tasks, and how long it took. */
+  reloaded(files: readonly string[], tasks: readonly string[], ms: number): void {
+    const more = files.length - SHOWN_FILES;
+    const which = files.slice(0, SHOWN_FILES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    const what = tasks.length === 0 ? "" : `: ${tasks.join(" ")}`;
+    log.info(`reloaded ${which}${what} (${Math.round(ms)} ms)`, { files, tasks });
+  }
+
+  notReloaded(error: unknown): void {
+    log.error(
+      `The tasks stay as they were until this is mended: ${error instanceof Error ? error.message : error}`,
     );
   }
 

@@ -1,6 +1,7 @@
 /**
  * The isolates of a worker: **dispatch**. Hands deliveries to them ahead of time, moves what waits behind a long task
- * to an idle one, gives back to the broker what nobody here can start, and replaces an isolate that has died.
+ * to an idle one, gives back to the broker what nobody here can start, and replaces an isolate that has died, or all
+ * of them when their modules have changed.
  */
 import type { Clock, TimerHandle } from "../clock.ts";
 import {
@@ -43,8 +44,12 @@ export class Pool {
   readonly #settings: Omit<IsolateSettings, "modules">;
   readonly #clock: Clock;
   readonly #listener: PoolListener;
+  /** What new isolates load; another array is another generation, whose isolates take the place of all before. */
   #modules: readonly ModuleFile[] = [];
+  #isolates = 0;
   readonly #lanes: Lane[] = [];
+  /** Isolates of earlier generations, each until the last job that runs in it is reported. */
+  readonly #retired = new Set<Lane>();
   /** What isolates that have died left behind, until another has room. */
   #homeless: Delivery[] = [];
   #deaths: number[] = [];
@@ -60,8 +65,36 @@ export class Pool {
   /** Starts `isolates` isolates that load `modules`; the first one checks them. @throws {TaskModuleError} */
   async start(modules: readonly ModuleFile[], isolates: number): Promise<readonly TaskDescription[]> {
     this.#modules = modules;
-    const tasks = await this.#add();
-    await Promise.all(Array.from({ length: isolates - 1 }, () => this.#add()));
+    this.#isolates = isolates;
+    const tasks = await this.#add(modules);
+    await Promise.all(Array.from({ length: isolates - 1 }, () => this.#add(modules)));
+    return tasks;
+  }
+
+  /**
+   * Puts isolates that load `modules` in the place of all that are at work: they get all that has not started. What
+   * runs, runs to its end where it is. The first new isolate checks the modules; until it has loaded them all stays
+   * as it is.
+   *
+   * @throws {TaskModuleError} When the modules can't be used.
+   * @throws The signal's reason, when it aborts before the modules are loaded.
+   */
+  async replaceModules(
+    modules: readonly ModuleFile[],
+    signal: AbortSignal,
+  ): Promise<readonly TaskDescription[]> {
+    const { lane, tasks } = await this.#startLane(modules, signal);
+    this.#modules = modules;
+    this.#deaths = [];
+    const old = this.#lanes.splice(0, this.#lanes.length, lane);
+    const unstarted = old.flatMap((lane) => lane.takeBack(Infinity));
+    for (const lane of old) {
+      this.#retired.add(lane);
+      this.#endIfDone(lane);
+    }
+    this.dispatch(unstarted);
+    for (let i = 1; i < this.#isolates; i++) this.#addLater(0);
+    this.#listener.reported();
     return tasks;
   }
 
@@ -79,12 +112,18 @@ export class Pool {
 
   /** How many deliveries are in it. */
   get size(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.size, this.#homeless.length);
+    let size = this.#homeless.length;
+    for (const lane of this.#lanes) size += lane.size;
+    for (const lane of this.#retired) size += lane.size;
+    return size;
   }
 
   /** How many of them run now. */
   get running(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.running, 0);
+    let running = 0;
+    for (const lane of this.#lanes) running += lane.running;
+    for (const lane of this.#retired) running += lane.running;
+    return running;
   }
 
   /** Hands deliveries over, each time to the isolate that holds the least. */
@@ -121,7 +160,9 @@ export class Pool {
     if (this.#look !== undefined) this.#clock.cancel(this.#look);
     const left = { started: [] as Delivery[], unstarted: this.#homeless };
     this.#homeless = [];
-    for (const lane of this.#lanes.splice(0)) {
+    const lanes = [...this.#lanes.splice(0), ...this.#retired];
+    this.#retired.clear();
+    for (const lane of lanes) {
       lane.isolate.terminate();
       const { started, unreported, unstarted } = lane.abandon();
       left.started.push(...started, ...unreported);
@@ -138,24 +179,31 @@ export class Pool {
     return best;
   }
 
-  async #add(): Promise<readonly TaskDescription[]> {
+  async #add(modules: readonly ModuleFile[]): Promise<readonly TaskDescription[]> {
+    const { lane, tasks } = await this.#startLane(modules);
+    // Newer modules, or the end, may have come while it started.
+    if (this.#closed || this.#modules !== modules) lane.isolate.terminate();
+    else this.#lanes.push(lane);
+    return tasks;
+  }
+
+  /** Starts an isolate that has no place in the pool yet. */
+  async #startLane(
+    modules: readonly ModuleFile[],
+    signal?: AbortSignal,
+  ): Promise<{ lane: Lane; tasks: readonly TaskDescription[] }> {
     const listener: IsolateListener = {
       finished: (reports, busy) => this.#finished(lane, reports, busy),
       state: (state) => this.#listener.state(state),
       log: (line) => this.#listener.log(line),
       died: (reason) => this.#died(lane, reason),
     };
-    const isolate = new WebWorkerIsolate(
-      { ...this.#settings, modules: this.#modules },
-      listener,
-      this.#clock,
-    );
+    const isolate = new WebWorkerIsolate({ ...this.#settings, modules }, listener, this.#clock);
     const lane = new Lane(isolate, this.#settings.slots, this.#clock);
     try {
-      const tasks = await isolate.start();
-      if (this.#closed) isolate.terminate();
-      else this.#lanes.push(lane);
-      return tasks;
+      const tasks = await orAborted(isolate.start(), signal);
+      signal?.throwIfAborted();
+      return { lane, tasks };
     } catch (error) {
       isolate.terminate();
       throw error;
@@ -177,7 +225,8 @@ export class Pool {
     if (reports.length > 0) lane.measure(reports.length / REPORT_STRIDE, busy);
     else lane.answered();
     if (this.#homeless.length > 0) this.dispatch([]);
-    if (lane.size === 0) this.#feed(lane);
+    if (this.#retired.has(lane)) this.#endIfDone(lane);
+    else if (lane.size === 0) this.#feed(lane);
     this.#listener.reported();
   }
 
@@ -209,14 +258,22 @@ export class Pool {
     if (this.room > before) this.#listener.reported();
   }
 
+  /** An isolate of an earlier generation is needed no more once all that ran in it is reported. */
+  #endIfDone(lane: Lane): void {
+    if (lane.size > 0) return;
+    this.#retired.delete(lane);
+    lane.isolate.terminate();
+  }
+
   #died(lane: Lane, reason: string): void {
     const index = this.#lanes.indexOf(lane);
-    if (index < 0 || this.#closed) return;
-    this.#lanes.splice(index, 1);
+    const isRetired = this.#retired.delete(lane);
+    if (index < 0 && !isRetired || this.#closed) return;
+    if (!isRetired) this.#lanes.splice(index, 1);
     const { unstarted, started, unreported } = lane.abandon();
     this.#listener.died(reason, started, unreported);
     this.dispatch(unstarted);
-    this.#replace();
+    if (!isRetired) this.#replace();
   }
 
   #replace(): void {
@@ -227,18 +284,38 @@ export class Pool {
       ? 0
       : Math.min(LONGEST_PAUSE_MS, 100 * 2 ** (this.#deaths.length - 3));
     this.#deaths.push(now);
+    this.#addLater(pause);
+  }
+
+  /** One more isolate after `pause` ms, unless newer modules come meanwhile: they bring as many as there shall be. */
+  #addLater(pause: number): void {
+    const modules = this.#modules;
+    const isNeeded = () => !this.#closed && this.#modules === modules;
     this.#clock.after(pause, () => {
-      if (this.#closed) return;
-      this.#add().then(
+      if (!isNeeded()) return;
+      this.#add(modules).then(
         () => {
+          if (!isNeeded()) return;
           this.dispatch([]);
           this.#listener.reported();
         },
         (error) => {
+          if (!isNeeded()) return;
           this.#listener.restartFailed(String(error), pause);
           this.#replace();
         },
       );
     });
   }
+}
+
+/** Rejects with the signal's reason as soon as it aborts. */
+function orAborted<T>(waited: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return waited;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    waited.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }

@@ -5,8 +5,8 @@
  */
 import type { Clock } from "../clock.ts";
 import { Report, type StateReport } from "../isolate/isolate.ts";
-import { findModules, TaskModuleError } from "../isolate/load_modules.ts";
-import type { TaskDescription } from "../isolate/task_definition.ts";
+import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
+import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { openResultStore } from "../results/open.ts";
@@ -17,6 +17,7 @@ import { Exchange } from "./exchange.ts";
 import { NearTimes } from "./near_times.ts";
 import { Notices, type WorkerCounts } from "./notices.ts";
 import { Pool } from "./pool.ts";
+import { Reloader } from "./reload.ts";
 import { RemoteControl } from "./remote_control.ts";
 import { settlementOf, workerLost } from "./settle.ts";
 import { StateWriter } from "./state_writer.ts";
@@ -55,6 +56,7 @@ export class Worker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #pool: Pool;
   readonly #near: NearTimes;
+  readonly #reloader: Reloader | undefined;
   readonly #end: () => void;
   /** Acknowledged before their run (`acksLate: false`): only their results are still to be stored. */
   readonly #acknowledged = new Set<Delivery>();
@@ -90,6 +92,14 @@ export class Worker implements AsyncDisposable {
         restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
       },
     );
+    const { modules: patterns, prefix } = options;
+    this.#reloader = !options.reload ? undefined : new Reloader({
+      patterns,
+      prefix,
+      clock: this.#clock,
+      load: (modules, changed, signal) => this.#reload(modules, changed, signal),
+      failed: (error) => this.#notices.notReloaded(error),
+    });
   }
 
   /** What has become of tasks since the start. */
@@ -160,6 +170,7 @@ export class Worker implements AsyncDisposable {
     if (this.#phase === "new") this.#phase = "stopping";
     if (this.#phase !== "running") return;
     this.#phase = "stopping";
+    this.#reloader?.close();
     this.#exchange.stopFetching();
     this.#handBack([...this.#pool.takeBack(), ...this.#near.release()]);
     this.#proceed();
@@ -169,6 +180,7 @@ export class Worker implements AsyncDisposable {
   async kill(): Promise<void> {
     if (this.#phase === "ended") return await this.done;
     this.#phase = "ended";
+    this.#reloader?.close();
     const { started, unstarted } = this.#pool.terminate();
     this.#exchange?.stopFetching();
     for (const delivery of started) {
@@ -193,11 +205,25 @@ export class Worker implements AsyncDisposable {
 
   async #load(): Promise<void> {
     const { modules, prefix, concurrency } = this.#options;
-    const files = await findModules(modules, { prefix });
+    const files = await (this.#reloader?.start() ?? findModules(modules, { prefix }));
     if (files.length === 0) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
-    const tasks = await this.#pool.start(files, concurrency);
+    this.#know(await this.#pool.start(files, concurrency));
+  }
+
+  async #reload(
+    files: readonly ModuleFile[],
+    changed: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const begun = this.#clock.monotonic();
+    const before = this.tasks;
+    this.#know(await this.#pool.replaceModules(files, signal));
+    this.#notices.reloaded(changed, taskChanges(before, this.tasks), this.#clock.monotonic() - begun);
+  }
+
+  #know(tasks: readonly TaskDescription[]): void {
     this.#tasks = new Map(tasks.map((task) => [task.name, task]));
     this.#acksEarly = !this.#options.settings.taskAcksLate ||
       tasks.some((task) => task.options.acksLate === false);
@@ -320,6 +346,7 @@ export class Worker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#phase = "ended";
+    this.#reloader?.close();
     this.#pool.terminate();
     this.#exchange?.abort();
     await this.#control?.[Symbol.asyncDispose]();

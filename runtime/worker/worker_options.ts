@@ -26,6 +26,11 @@ export interface WorkerOptions {
   readonly hostname?: string;
   /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
   readonly drain?: boolean;
+  /**
+   * For development: loads the modules anew, into new isolates, whenever they or what they import have changed. What
+   * runs, runs to its end with the old code. Default false.
+   */
+  readonly reload?: boolean;
   /** Logs each task's success. Default false. */
   readonly logSuccess?: boolean;
   /** Time, for tests. */
@@ -47,6 +52,7 @@ export function completeOptions(options: WorkerOptions): CompleteOptions {
     slots: settings.workerSlots,
     hostname: `celery@${hostname()}`,
     drain: false,
+    reload: false,
     logSuccess: false,
     clock: systemClock,
     random: Math.random,
