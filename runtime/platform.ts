@@ -137,8 +137,22 @@ export function resolveModule(specifier: string, from: string): string | undefin
   }
 }
 
+/** What was asked for does not exist on this runtime. */
+export class UnsupportedRuntimeError extends Error {
+  override readonly name = "UnsupportedRuntimeError";
+}
+
+/** @throws {UnsupportedRuntimeError} On Node, which has no Web Workers for isolates. */
+export function requireIsolates(): void {
+  if (runtimeName !== "node") return;
+  throw new UnsupportedRuntimeError(
+    "tasks run on Deno or Bun, not on Node: npm install deno (or bun), and celeriac finds it there",
+  );
+}
+
 /** Starts a Web Worker on one of our own files. */
 export function startWebWorker(url: URL, name: string): Worker {
+  requireIsolates();
   return new Worker(url, { type: "module", name });
 }
 

@@ -1,7 +1,7 @@
 /**
  * Builds `lib/`, the JavaScript and the declarations of the npm package, from the TypeScript sources; `npm pack` and
  * `npm publish` run it first. The compiler does nearly everything; what it leaves are names of our own source files
- * in places where it does not look, and these are put right here.
+ * in declarations and examples, and these are put right here.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,8 +12,6 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const lib = join(root, "lib");
 
-/** Threads are started by the address of their file: as long as before, so that source maps still hold. */
-const THREAD = /(new URL\("\.{1,2}\/[^"]+)\.ts(", import\.meta\.url\))/g;
 /** Declarations still import each other as sources. Not in comments. */
 const IMPORT = /^(?! *\*)(.*?(?:from |import\()"\.{1,2}\/[^"]+)\.ts"/gm;
 /** Examples in comments import the module that is the package. */
@@ -28,10 +26,7 @@ for (const name of readdirSync(lib, { recursive: true, encoding: "utf8" })) {
   if (!/\.(js|d\.ts)$/.test(name)) continue;
   const path = join(lib, name);
   const built = readFileSync(path, "utf8");
-  let text = built.replace(THREAD, "$1.js$2").replace(
-    EXAMPLE,
-    (_, before, part) => `${before}"celeriac${part ? `/${part}` : ""}"`,
-  );
+  let text = built.replace(EXAMPLE, (_, before, part) => `${before}"celeriac${part ? `/${part}` : ""}"`);
   // Several on one line: each round finds the next.
   if (name.endsWith(".d.ts")) {
     for (let before = ""; before !== text;) {

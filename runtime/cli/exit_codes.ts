@@ -42,6 +42,7 @@ const codes: Readonly<Record<string, number>> = {
   SettingsError: ExitCode.USAGE,
   BadUrlError: ExitCode.USAGE,
   UnserializableError: ExitCode.USAGE,
+  UnsupportedRuntimeError: ExitCode.USAGE,
   RangeError: ExitCode.USAGE,
   BrokerUnavailableError: ExitCode.UNAVAILABLE,
   TimeoutError: ExitCode.NOT_YET,

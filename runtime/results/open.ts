@@ -3,6 +3,7 @@
  * a URL first names it.
  */
 import { type Clock, systemClock } from "../clock.ts";
+import { withSqlite } from "../transport/sqlite/availability.ts";
 import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
 import type { ResultStore } from "./result_store.ts";
 
@@ -17,7 +18,7 @@ export async function openResultStore(url: string, options: { clock?: Clock } = 
     case "memory":
       return (await import("./memory.ts")).openMemoryResults(url, complete);
     case "sqlite":
-      return (await import("./sqlite.ts")).openSqliteResults(url, complete);
+      return (await withSqlite(url, () => import("./sqlite.ts"))).openSqliteResults(url, complete);
     case "redis":
     case "rediss":
     case "redis+socket":

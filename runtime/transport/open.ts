@@ -3,6 +3,7 @@
  * URL first names it, so that those that are not used cost nothing.
  */
 import { systemClock } from "../clock.ts";
+import { withSqlite } from "./sqlite/availability.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { BadUrlError, maskUrl, schemeOf } from "./url.ts";
 
@@ -31,7 +32,7 @@ export async function openTransport(
     case "memory":
       return (await import("./memory.ts")).openMemoryTransport(url, complete);
     case "sqlite":
-      return (await import("./sqlite.ts")).openSqliteTransport(url, complete);
+      return (await withSqlite(url, () => import("./sqlite.ts"))).openSqliteTransport(url, complete);
     case "redis":
     case "rediss":
     case "redis+socket":
