@@ -7,6 +7,7 @@ import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { settingsForIsolates } from "../config/surroundings.ts";
 import type { IsolateSettings } from "../isolate/isolate.ts";
+import { requireIsolates } from "../platform.ts";
 
 /** What a worker is started with. */
 export interface WorkerOptions {
@@ -42,8 +43,14 @@ export interface WorkerOptions {
 /** The options with their defaults filled in. */
 export type CompleteOptions = Required<Omit<WorkerOptions, "prefix">> & Pick<WorkerOptions, "prefix">;
 
-/** Fills the defaults in. @throws {SettingsError} When the environment says what can't be. */
+/**
+ * Fills the defaults in.
+ *
+ * @throws {SettingsError} When the environment says what can't be.
+ * @throws {UnsupportedRuntimeError} On Node.
+ */
 export function completeOptions(options: WorkerOptions): CompleteOptions {
+  requireIsolates();
   const settings = options.settings ??
     resolveSettings({ from: "the environment", settings: readEnvironment().settings });
   return {
