@@ -7,7 +7,7 @@ INSTALLED := node_modules/.package-lock.json
 .DEFAULT_GOAL := help
 
 help: ## Say what one can do here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Run real tasks on a real worker, with nothing but this checkout
 	@$(DENO) run -A --no-check examples/demo.ts
@@ -22,6 +22,12 @@ check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and w
 	node_modules/.bin/tsc
 	$(DENO) doc --quiet --lint mod.ts
 	$(BUN) test ./tests/repo
+
+build: $(INSTALLED) ## Make dist/celeriac, one executable file that needs nothing else installed
+	@$(BUN) --no-env-file runtime/main.ts compile -o dist/celeriac
+
+build-deno: $(INSTALLED) ## Make dist/celeriac-deno, the same by Deno, with the tasks of tasks/ inside
+	@$(DENO) run -A runtime/main.ts compile -A tasks -o dist/celeriac-deno
 
 dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
 	$(DENO) run -A --no-check --watch=tasks,runtime runtime/main.ts worker -A tasks -l debug

@@ -39,8 +39,10 @@ export const runtimeName: RuntimeName = deno ? "deno" : process.versions.bun ? "
 /** Its version, as `2.9.6`. */
 export const runtimeVersion: string = deno?.version.deno ?? process.versions.bun ?? process.versions.node;
 
-/** Where Bun keeps what is inside an executable; on Windows it has another name. */
-const insideBun = /^file:\/\/.*\/(?:\$bunfs|(?:~|%7E)BUN)\/root\//.exec(import.meta.url)?.[0];
+/** The folder of all that is inside an executable which Bun made (on Windows it has another name); else undefined. */
+export const insideBun: string | undefined = /^file:\/\/.*\/(?:\$bunfs|(?:~|%7E)BUN)\/root\//.exec(
+  import.meta.url,
+)?.[0];
 
 /** Whether program and runtime are one executable file, made by `celeriac compile` or by `deno compile`. */
 export const isOneFile: boolean = insideBun !== undefined || deno?.build.standalone === true;
@@ -67,7 +69,7 @@ export function programCommand(): [program: string, ...args: string[]] {
 
 /**
  * Lets code of this thread that is loaded later import `celeriac` by its name, though nothing may be installed beside
- * it. Deno has no such means: there the name stands in the `deno.json` of whoever uses it.
+ * it. Deno has no such means: there the name stands in the `deno.json` by which it runs.
  */
 export function provideLibrary(): void {
   bun?.plugin({

@@ -18,7 +18,10 @@ export const exitCodeTable: readonly (readonly [code: number, meaning: string])[
   [ExitCode.OK, "all went well"],
   [ExitCode.FAILED, "the task failed; no worker answered (status); nothing was dropped (purge)"],
   [ExitCode.USAGE, "a wrong flag, argument, setting or URL, or task modules that can't be used"],
-  [ExitCode.UNAVAILABLE, "the broker or result store can't be reached: try again later"],
+  [
+    ExitCode.UNAVAILABLE,
+    "the broker or result store can't be reached, nor what a program is made of (compile)",
+  ],
   [ExitCode.INTERNAL, "a fault in celeriac itself"],
   [ExitCode.NOT_YET, "there is no result yet, or it did not come within --timeout"],
   [ExitCode.REFUSED, "the broker or result store refused for good (a wrong password)"],
@@ -44,7 +47,9 @@ const codes: Readonly<Record<string, number>> = {
   UnserializableError: ExitCode.USAGE,
   UnsupportedRuntimeError: ExitCode.USAGE,
   RangeError: ExitCode.USAGE,
+  BuildError: ExitCode.USAGE,
   BrokerUnavailableError: ExitCode.UNAVAILABLE,
+  BaseMissingError: ExitCode.UNAVAILABLE,
   TimeoutError: ExitCode.NOT_YET,
 };
 

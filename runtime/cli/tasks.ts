@@ -1,8 +1,6 @@
 /** `celeriac tasks`: what task modules offer, without running any of it. */
 import { Command } from "commander";
-import { getLogger } from "@logtape/logtape";
-import { systemClock } from "../clock.ts";
-import type { TaskDescription } from "../isolate/task_definition.ts";
+import { describeTasks } from "./describe_tasks.ts";
 import { withExamples } from "./examples.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { collect } from "./flags.ts";
@@ -37,13 +35,15 @@ export function tasksCommand(): Command {
 async function list(modules: string[], _flags: unknown, command: Command): Promise<void> {
   const { flags, settings } = await open<Flags>(command);
   const patterns = [...flags.app, ...modules, ...(flags.include ?? []), ...settings.include];
-  if (patterns.length === 0) {
+  const { findModules } = await import("../isolate/load_modules.ts");
+  const found = await findModules(patterns, { prefix: flags.prefix });
+  if (found.length === 0) {
     throw new CommandError(
       "no task modules: name them with -A, as in celeriac tasks -A tasks",
       ExitCode.USAGE,
     );
   }
-  const tasks = [...await describe(patterns, flags.prefix)].sort((a, b) => a.name < b.name ? -1 : 1);
+  const tasks = [...await describeTasks(found)].sort((a, b) => a.name < b.name ? -1 : 1);
   if (flags.json) return printJson(tasks);
   const rows = tasks.map(({ name, params, options, module }) => [
     name,
@@ -53,45 +53,4 @@ async function list(modules: string[], _flags: unknown, command: Command): Promi
     module,
   ]);
   console.log(table(["TASK", "PARAMETERS", "OPTIONS", "MODULE"], rows));
-}
-
-/** Loads the modules in an isolate, as a worker does, so that what they print or end does not reach this command. */
-async function describe(patterns: readonly string[], prefix?: string): Promise<readonly TaskDescription[]> {
-  const [{ findModules }, { WebWorkerIsolate }] = await Promise.all([
-    import("../isolate/load_modules.ts"),
-    import("../isolate/web_worker.ts"),
-  ]);
-  const log = getLogger(["celeriac", "task"]);
-  const isolate = new WebWorkerIsolate(
-    {
-      modules: await findModules(patterns, { prefix }),
-      slots: 1,
-      hostname: "",
-      pid: 0,
-      logSuccess: false,
-      client: {},
-      defaults: {
-        ignoreResult: false,
-        storeErrorsEvenIfIgnored: false,
-        storeUndefined: true,
-        trackStarted: false,
-        resultExpires: 0,
-        resultExtended: false,
-        acceptContent: [],
-        maxBodyBytes: 0,
-      },
-    },
-    {
-      finished: () => {},
-      state: () => {},
-      log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
-      died: () => {},
-    },
-    systemClock,
-  );
-  try {
-    return await isolate.start();
-  } finally {
-    isolate.terminate();
-  }
 }

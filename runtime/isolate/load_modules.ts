@@ -7,6 +7,7 @@ import process from "node:process";
 import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { glob } from "tinyglobby";
+import { embeddedModules } from "./embedded_modules.ts";
 import {
   type MarkedFunction,
   type RegisteredTask,
@@ -38,7 +39,7 @@ const SOURCES = new Set([".ts", ".mts", ".js", ".mjs", ".tsx", ".jsx"]);
 /**
  * The modules that `-A` names. A file `tasks/math.ts` gives tasks `math.<export>`; a folder gives all sources below
  * it, named by their paths (`tasks/img/resize.ts` under `tasks` gives `img.resize.<export>`); a glob gives each file
- * it matches. `prefix` and a dot go in front of every name.
+ * it matches. `prefix` and a dot go in front of every name. Modules inside the executable come first, as they are.
  *
  * @throws {TaskModuleError} When a pattern names nothing.
  */
@@ -74,7 +75,7 @@ export async function findModules(
       for (const file of files.sort()) add(resolve(file), stem(file));
     }
   }
-  return [...found.values()];
+  return [...embeddedModules(), ...found.values()];
 }
 
 /**

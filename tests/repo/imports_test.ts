@@ -16,6 +16,7 @@ const arrows: Record<string, readonly string[]> = {
   cli: [
     "worker",
     "client",
+    "build",
     "isolate",
     "transport",
     "results",
@@ -27,6 +28,7 @@ const arrows: Record<string, readonly string[]> = {
   ],
   worker: ["isolate", "transport", "results", "config", "protocol", ...ground],
   client: ["isolate", "transport", "results", "config", "protocol", ...ground],
+  build: ["isolate", "config", ...ground],
   isolate: ["config", "protocol", ...ground],
   transport: ["results", "protocol", ...ground],
   results: ["transport", "protocol", ...ground],
