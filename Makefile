@@ -3,6 +3,7 @@
 DENO := node_modules/deno/deno
 BUN := node_modules/bun/bin/bun.exe
 INSTALLED := node_modules/.package-lock.json
+BULLMQ := bench/bullmq/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 
@@ -29,6 +30,9 @@ build: $(INSTALLED) ## Make dist/celeriac, one executable file that needs nothin
 build-deno: $(INSTALLED) ## Make dist/celeriac-deno, the same by Deno, with the tasks of tasks/ inside
 	@$(DENO) run -A runtime/main.ts compile -A tasks -o dist/celeriac-deno
 
+bench: $(INSTALLED) $(BULLMQ) ## Measure speed beside Celery and BullMQ, write bench/README.md (make bench QUICK=1, ONLY=redis_drain)
+	@$(DENO) run -A --no-check bench/main.ts $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(ONLY)
+
 dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
 	$(DENO) run -A --no-check --watch=tasks,runtime runtime/main.ts worker -A tasks -l debug
 
@@ -47,4 +51,9 @@ $(INSTALLED): package-lock.json
 	@test -x $(BUN) || node node_modules/bun/install.js
 	@touch $@
 
-.PHONY: help demo test check dev package fmt
+# A peer of the bench, which nothing else needs.
+$(BULLMQ): bench/bullmq/package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error --prefix bench/bullmq
+	@touch $@
+
+.PHONY: help demo test check bench dev package fmt
