@@ -8,6 +8,7 @@ import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path
 import { pathToFileURL } from "node:url";
 import { glob } from "tinyglobby";
 import { embeddedModules } from "./embedded_modules.ts";
+import { loadTrace } from "./load_error.ts";
 import {
   type MarkedFunction,
   type RegisteredTask,
@@ -91,7 +92,7 @@ export async function loadTasks(modules: readonly ModuleFile[]): Promise<Map<str
     try {
       exports = await import(module.url);
     } catch (cause) {
-      throw new TaskModuleError(`${module.path} does not load: ${describe(cause)}`, { cause });
+      throw new TaskModuleError(`${module.path} does not load: ${loadTrace(cause, module.url)}`, { cause });
     }
     const own = tasksOf(exports, module);
     if (own.length === 0) {
@@ -162,8 +163,4 @@ function stem(file: string): string {
 
 function dotted(path: string): string {
   return path.slice(0, -extname(path).length).split(sep).join(".");
-}
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.stack ?? `${cause.name}: ${cause.message}` : String(cause);
 }

@@ -1,10 +1,10 @@
 /** Traces of task errors without the frames that are not the user's: part of **run**. */
 import { tracebackOf } from "../protocol/result_meta.ts";
 
-/** Frames of this folder, and of the runtimes between it and a task. */
+/** Frames of celeriac itself, and of the runtimes between it and a task. */
 const FOREIGN = [
-  new URL(".", import.meta.url).href,
-  new URL(".", import.meta.url).pathname,
+  new URL("../", import.meta.url).href,
+  new URL("../", import.meta.url).pathname,
   "AsyncLocalStorage.run",
   "(ext:",
   "(native:",
