@@ -33,8 +33,8 @@ build-deno: $(INSTALLED) ## Make dist/celeriac-deno, the same by Deno, with the 
 bench: $(INSTALLED) $(BULLMQ) ## Measure speed beside Celery and BullMQ, write bench/README.md (make bench QUICK=1, ONLY=redis_drain)
 	@$(DENO) run -A --no-check bench/main.ts $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(ONLY)
 
-dev: $(INSTALLED) ## Run a worker on tasks/ that starts anew when a file changes
-	$(DENO) run -A --no-check --watch=tasks,runtime runtime/main.ts worker -A tasks -l debug
+dev: $(INSTALLED) ## Run a worker on tasks/ that takes up every change to them at once
+	@$(DENO) run -A --no-check examples/dev.ts
 
 package: $(INSTALLED) ## Build the npm package, dist/celeriac-VERSION.tgz
 	@mkdir -p dist

@@ -72,6 +72,10 @@ export class Notices {
     log.info(`reloaded ${which}${what} (${Math.round(ms)} ms)`, { files, tasks });
   }
 
+  waitsForModules(error: Error): void {
+    log.error(`The worker begins when this is mended: ${error.message}`);
+  }
+
   notReloaded(error: unknown): void {
     log.error(
       `The tasks stay as they were until this is mended: ${error instanceof Error ? error.message : error}`,

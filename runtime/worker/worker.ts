@@ -57,6 +57,8 @@ export class Worker implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #near: NearTimes;
   readonly #reloader: Reloader | undefined;
+  /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
+  readonly #mended = Promise.withResolvers<void>();
   readonly #end: () => void;
   /** Acknowledged before their run (`acksLate: false`): only their results are still to be stored. */
   readonly #acknowledged = new Set<Delivery>();
@@ -128,6 +130,7 @@ export class Worker implements AsyncDisposable {
     const { settings, queues, random } = this.#options;
     try {
       await this.#load();
+      if (this.#phase !== "new") return await this.#close();
       const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
       this.#transport = await openTransport(settings.brokerUrl, shared);
       await this.#transport.connect();
@@ -168,6 +171,7 @@ export class Worker implements AsyncDisposable {
   /** Warm stop: fetches no more, finishes what runs, gives back what did not start, and closes. */
   stop(): void {
     if (this.#phase === "new") this.#phase = "stopping";
+    this.#mended.resolve();
     if (this.#phase !== "running") return;
     this.#phase = "stopping";
     this.#reloader?.close();
@@ -180,6 +184,7 @@ export class Worker implements AsyncDisposable {
   async kill(): Promise<void> {
     if (this.#phase === "ended") return await this.done;
     this.#phase = "ended";
+    this.#mended.resolve();
     this.#reloader?.close();
     const { started, unstarted } = this.#pool.terminate();
     this.#exchange?.stopFetching();
@@ -209,7 +214,13 @@ export class Worker implements AsyncDisposable {
     if (files.length === 0) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
-    this.#know(await this.#pool.start(files, concurrency));
+    try {
+      this.#know(await this.#pool.start(files, concurrency));
+    } catch (error) {
+      if (this.#reloader === undefined || !(error instanceof TaskModuleError)) throw error;
+      this.#notices.waitsForModules(error);
+      await this.#mended.promise;
+    }
   }
 
   async #reload(
@@ -220,6 +231,7 @@ export class Worker implements AsyncDisposable {
     const begun = this.#clock.monotonic();
     const before = this.tasks;
     this.#know(await this.#pool.replaceModules(files, signal));
+    this.#mended.resolve();
     this.#notices.reloaded(changed, taskChanges(before, this.tasks), this.#clock.monotonic() - begun);
   }
 

@@ -5,7 +5,7 @@ import { after, describe, it } from "node:test";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
-import type { AsyncResult } from "../../mod.ts";
+import { type AsyncResult, Worker } from "../../mod.ts";
 import type { WorkerOptions } from "../../runtime/worker/worker_options.ts";
 import { eventually, within } from "../conformance/patience.ts";
 import { setUp } from "./in_process.ts";
@@ -279,6 +279,39 @@ describe("a worker with reload", () => {
       assert.equal(await held, "old");
       const [length] = await (await place.app.transport()).lengths(["celery"]);
       assert.deepEqual([length.ready, length.unacked], [0, 0]);
+    } finally {
+      await place.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("waits at its start for modules that do not load, until they do or it is stopped", async () => {
+    const place = setUp();
+    const folder = await mkdtemp(join(tmpdir(), "celeriac-reload-"));
+    const file = join(folder, "t.ts");
+    try {
+      const from = lines.length;
+      const isSaid = () =>
+        assert.ok(lines.slice(from).some((line) => /begins when .*t\.ts does not load/.test(line)));
+      await writeFile(file, "export const = 1;\n");
+      const starting = place.worker([file], { reload: true });
+      await eventually(isSaid);
+      await writeFile(file, version(1));
+      await within(10_000, starting, "the start");
+      assert.equal(await place.app.sendTask("t.version"), 1);
+      await writeFile(file, "throw new Error('not yet');\n");
+      const other = new Worker({
+        modules: [file],
+        settings: place.app.settings,
+        reload: true,
+        concurrency: 1,
+      });
+      const waiting = other.start();
+      await eventually(() =>
+        assert.ok(lines.filter((line) => /begins when .*not yet/.test(line)).length > 0)
+      );
+      other.stop();
+      await within(5_000, Promise.all([waiting, other.done]), "its end");
     } finally {
       await place.close();
       await rm(folder, { recursive: true, force: true });
