@@ -9,9 +9,11 @@ import { userTrace } from "./user_trace.ts";
 /** Writes results. A text of `""` stores nothing. */
 export class Outcomes {
   readonly #settings: IsolateSettings;
+  readonly #now: () => number;
 
-  constructor(settings: IsolateSettings) {
+  constructor(settings: IsolateSettings, now: () => number) {
     this.#settings = settings;
+    this.#now = now;
   }
 
   /** Whether the value that a task returned is stored. */
@@ -23,7 +25,7 @@ export class Outcomes {
 
   /** `json` is the value as a serializer wrote it. */
   success(request: TaskRequest, json: string): string {
-    return encodeSuccess(request.id, json, Date.now(), this.#extra(request));
+    return encodeSuccess(request.id, json, this.#now(), this.#extra(request));
   }
 
   failure(request: TaskRequest, task: RegisteredTask, error: unknown): string {
@@ -45,7 +47,7 @@ export class Outcomes {
 
   expired(request: TaskRequest, task: RegisteredTask): string {
     if (this.#ignored(request, task)) return "";
-    return encodeFailure(request.id, new TaskRevokedError("expired"), Date.now(), {
+    return encodeFailure(request.id, new TaskRevokedError("expired"), this.#now(), {
       taskModule: "celery.exceptions",
       state: "REVOKED",
       ...this.#extra(request),
@@ -77,7 +79,7 @@ export class Outcomes {
   }
 
   #error(request: TaskRequest, error: unknown, taskModule: string): string {
-    return encodeFailure(request.id, error, Date.now(), {
+    return encodeFailure(request.id, error, this.#now(), {
       taskModule,
       traceback: userTrace(error),
       ...this.#extra(request),

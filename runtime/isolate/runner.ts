@@ -49,18 +49,26 @@ export class Runner {
   readonly #outcomes: Outcomes;
   readonly #output: RunnerOutput;
   readonly #host: TaskHost;
+  readonly #now: () => number;
   /** job, text, job, text: handed over and perhaps not claimed yet. */
   #queue: (number | string)[] = [];
   #head = 0;
   #running = 0;
 
-  constructor(settings: IsolateSettings, board: ClaimBoard, output: RunnerOutput) {
+  /** `now` tells the time that ETAs and expiry are about, in ms since 1970. */
+  constructor(
+    settings: IsolateSettings,
+    board: ClaimBoard,
+    output: RunnerOutput,
+    now: () => number = Date.now,
+  ) {
     const { maxBodyBytes, acceptContent } = settings.defaults;
     this.#settings = settings;
     this.#limits = { maxBodyBytes, accept: acceptContent };
     this.#board = board;
     this.#reports = new Reports(board, (message) => output.report(message));
-    this.#outcomes = new Outcomes(settings);
+    this.#now = now;
+    this.#outcomes = new Outcomes(settings, now);
     this.#output = output;
     const say = (level: LogReport["level"]) => (...values: unknown[]) =>
       output.log(level, format(...values), true);
@@ -88,7 +96,7 @@ export class Runner {
     while (this.#running < this.#settings.slots && this.#head < this.#queue.length) {
       const job = this.#queue[this.#head++] as Job;
       const text = this.#queue[this.#head++] as string;
-      if (!this.#board.claim(job, Date.now())) continue;
+      if (!this.#board.claim(job, this.#now())) continue;
       this.#decode(job, text, now);
       now = performance.now();
       this.#reports.flushLate(now);
@@ -118,7 +126,7 @@ export class Runner {
 
   #check(run: Run): void {
     const { job, request, task } = run;
-    const now = Date.now();
+    const now = this.#now();
     if (request.expires !== null && request.expires <= now) return this.#expire(run);
     if (request.eta !== null && request.eta > now) {
       return this.#reports.add(job, Report.DELAYED, request.id, "", request.eta);
