@@ -139,7 +139,25 @@ export interface ReceiverEvents {
   trouble(message: string): void;
 }
 
+/** How a worker with more than enough to do takes turns with a broker best. */
+export interface Pace {
+  /** How many deliveries a step settles, and how many it fetches, at the most. */
+  readonly batch: number;
+  /** How many deliveries of short tasks an isolate has ahead of itself, so that the next step can be as large. */
+  readonly ahead: number;
+  /** Steps under way at once, at the most: more of them would only wait for one another. */
+  readonly width: number;
+  /** Milliseconds that finished work waits for more to go with it while all isolates have enough to do. */
+  readonly gather: number;
+}
+
+/** The pace of brokers for which many small steps at once are as good as few large ones. */
+export const QUICK_PACE: Pace = { batch: 256, ahead: 128, width: Infinity, gather: 1 };
+
 export interface Receiver extends AsyncDisposable {
+  /** How large its steps are best, and how many go on at once. */
+  readonly pace: Pace;
+
   /** `exchange` stores results in the step that acknowledges (one script, one transaction). */
   readonly storesResults: boolean;
 

@@ -7,10 +7,6 @@ import type { ResultStore } from "../results/result_store.ts";
 import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
 import type { StateWriter } from "./state_writer.ts";
 
-/** How many deliveries one step settles, and how many it fetches, at the most. */
-const BATCH = 256;
-/** While all isolates have enough to do, what is finished waits this long for more to go with it. */
-const GATHER_MS = 1;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -20,7 +16,7 @@ export interface ExchangeOptions {
   readonly results: ResultStore;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Steps under way at once. */
+  /** Steps under way at once, where the broker bears as many. */
   readonly width: number;
   /** How many deliveries there is room for now. */
   room(): number;
@@ -94,20 +90,22 @@ export class Exchange {
 
   /** Starts as many steps as there is work for, or lets it gather for a moment. */
   pump(): void {
-    if (!this.#fetching || this.#options.hungry()) this.#start();
+    const { batch, gather } = this.#options.receiver.pace;
+    if (!this.#fetching || this.#finished.length >= batch || this.#options.hungry()) this.#start();
     else if (this.#finished.length > 0) {
-      this.#gathering ??= this.#options.clock.after(GATHER_MS, () => this.#start());
+      this.#gathering ??= this.#options.clock.after(gather, () => this.#start());
     }
   }
 
   #start(): void {
     if (this.#gathering !== undefined) this.#options.clock.cancel(this.#gathering);
     this.#gathering = undefined;
-    while (this.#underWay < this.#options.width) {
-      const room = this.#fetching ? Math.min(BATCH, this.#options.room() - this.#asked) : 0;
+    const { batch, width } = this.#options.receiver.pace;
+    while (this.#underWay < Math.min(width, this.#options.width)) {
+      const room = this.#fetching ? Math.min(batch, this.#options.room() - this.#asked) : 0;
       if (this.#finished.length === 0 && (room <= 0 || this.#nothingReady)) break;
-      const settlements = this.#finished.length <= BATCH ? this.#finished : this.#finished.slice(0, BATCH);
-      this.#finished = this.#finished.length <= BATCH ? [] : this.#finished.slice(BATCH);
+      const settlements = this.#finished.length <= batch ? this.#finished : this.#finished.slice(0, batch);
+      this.#finished = this.#finished.length <= batch ? [] : this.#finished.slice(batch);
       void this.#step(settlements, Math.max(0, room));
     }
     if (!this.busy) { for (const resolve of this.#whenIdle.splice(0)) resolve(); }

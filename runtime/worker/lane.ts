@@ -6,12 +6,10 @@ import type { Clock } from "../clock.ts";
 import type { Job } from "../isolate/claim_board.ts";
 import { JobNumbers } from "../isolate/claim_board.ts";
 import type { Isolate } from "../isolate/isolate.ts";
-import type { Delivery } from "../transport/transport.ts";
+import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 
 /** How much work, in ms, is handed to an isolate ahead of time. */
 const AHEAD_MS = 20;
-/** How many jobs at the most, however short they are. */
-const AHEAD_JOBS = 128;
 /** A lane that reports nothing for this long is in a long task. */
 const QUIET_MS = 20;
 
@@ -19,6 +17,7 @@ const QUIET_MS = 20;
 export class Lane {
   readonly isolate: Isolate;
   readonly #slots: number;
+  readonly #ahead: () => number;
   readonly #clock: Clock;
   readonly #numbers = new JobNumbers();
   /** In the order they were handed over. */
@@ -29,9 +28,11 @@ export class Lane {
   #lastProgress = 0;
   #state: "lively" | "slow" | "blocked" = "lively";
 
-  constructor(isolate: Isolate, slots: number, clock: Clock) {
+  /** `ahead` is how many jobs it may be given ahead of time, however short they are. */
+  constructor(isolate: Isolate, slots: number, clock: Clock, ahead: () => number = () => QUICK_PACE.ahead) {
     this.isolate = isolate;
     this.#slots = slots;
+    this.#ahead = ahead;
     this.#clock = clock;
   }
 
@@ -56,7 +57,8 @@ export class Lane {
   #capacity(): number {
     if (this.#state === "blocked") return 0;
     if (this.#state === "slow" || this.#mean === undefined) return this.#slots;
-    return this.#slots + Math.min(AHEAD_JOBS, this.#slots * Math.floor(AHEAD_MS / this.#mean));
+    const ahead = Math.min(this.#ahead(), this.#slots * Math.floor(AHEAD_MS / this.#mean));
+    return Math.min(JobNumbers.capacity, this.#slots + ahead);
   }
 
   /** Hands `deliveries` from `from` up to `to` over to the isolate. */

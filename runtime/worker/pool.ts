@@ -14,7 +14,7 @@ import {
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import { WebWorkerIsolate } from "../isolate/web_worker.ts";
-import type { Delivery } from "../transport/transport.ts";
+import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 import { Lane } from "./lane.ts";
 
 const LOOK_EVERY_MS = 20;
@@ -48,6 +48,8 @@ export class Pool {
   #modules: readonly ModuleFile[] = [];
   #isolates = 0;
   readonly #lanes: Lane[] = [];
+  /** How many jobs an isolate may be given ahead of time, however short they are. */
+  ahead = QUICK_PACE.ahead;
   /** Isolates of earlier generations, each until the last job that runs in it is reported. */
   readonly #retired = new Set<Lane>();
   /** What isolates that have died left behind, until another has room. */
@@ -199,7 +201,7 @@ export class Pool {
       died: (reason) => this.#died(lane, reason),
     };
     const isolate = new WebWorkerIsolate({ ...this.#settings, modules }, listener, this.#clock);
-    const lane = new Lane(isolate, this.#settings.slots, this.#clock);
+    const lane = new Lane(isolate, this.#settings.slots, this.#clock, () => this.ahead);
     try {
       const tasks = await orAborted(isolate.start(), signal);
       signal?.throwIfAborted();

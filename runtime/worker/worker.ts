@@ -145,6 +145,7 @@ export class Worker implements AsyncDisposable {
         results: this.#results,
         events: this.#notices.receiver,
       });
+      this.#pool.ahead = this.#receiver.pace.ahead;
       this.#exchange = new Exchange({
         receiver: this.#receiver,
         results: this.#results,

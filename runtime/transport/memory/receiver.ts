@@ -4,11 +4,19 @@ import type { Clock, TimerHandle } from "../../clock.ts";
 import { MemoryResults } from "../../results/memory.ts";
 import { Lease, type OwnerBeat } from "../lease.ts";
 import { takeTurns } from "../turns.ts";
-import type { Delivery, Receiver, ReceiverOptions, Settlement, TransportOptions } from "../transport.ts";
+import {
+  type Delivery,
+  QUICK_PACE,
+  type Receiver,
+  type ReceiverOptions,
+  type Settlement,
+  type TransportOptions,
+} from "../transport.ts";
 import type { HeldMessage, MemoryBroker, MemoryMessage, Owner } from "./broker.ts";
 
 export class MemoryReceiver implements Receiver {
   readonly storesResults: boolean;
+  readonly pace = QUICK_PACE;
   readonly #broker: MemoryBroker;
   readonly #clock: Clock;
   readonly #limits: TransportOptions;

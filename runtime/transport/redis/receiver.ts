@@ -7,6 +7,7 @@ import { encodeEnvelope } from "../../protocol/envelope.ts";
 import {
   BrokerUnavailableError,
   type Delivery,
+  QUICK_PACE,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
@@ -48,6 +49,7 @@ export interface ReceiverContext {
 
 export class RedisReceiver implements Receiver {
   readonly storesResults: boolean;
+  readonly pace = QUICK_PACE;
   readonly #context: ReceiverContext;
   readonly #commands: RedisConnection;
   readonly #keys: RedisKeys;

@@ -7,6 +7,7 @@ import { Lease, type OwnerBeat } from "../lease.ts";
 import { takeTurns } from "../turns.ts";
 import type {
   Delivery,
+  Pace,
   Receiver,
   ReceiverEvents,
   ReceiverOptions,
@@ -23,6 +24,11 @@ import { SettleStep } from "./settle_step.ts";
 
 /** Milliseconds: the longest that timers of all runtimes can be set to, rounded down to days. */
 const MAX_WAIT = 24 * 86_400_000;
+/**
+ * A step is one transaction, and much of what it costs is its own: so few and large ones, and one at a time, as others
+ * would only wait for the write lock. Measured with short tasks: twice to three times as fast as 256 and 128.
+ */
+const PACE: Pace = { batch: 1024, ahead: 1024, width: 1, gather: 5 };
 /** Messages that one transaction restores at most, and expired results that one drops. */
 const SLICE = 250;
 
@@ -58,6 +64,7 @@ interface Done {
 }
 
 export class SqliteReceiver implements Receiver {
+  readonly pace = PACE;
   readonly storesResults: boolean;
   readonly #db: Database;
   readonly #clock: Clock;
