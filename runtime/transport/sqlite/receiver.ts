@@ -26,7 +26,8 @@ import { SettleStep } from "./settle_step.ts";
 const MAX_WAIT = 24 * 86_400_000;
 /**
  * A step is one transaction, and much of what it costs is its own: so few and large ones, and one at a time, as others
- * would only wait for the write lock. Measured with short tasks: twice to three times as fast as 256 and 128.
+ * would only wait for the write lock. Measured with no-op tasks: 16 to 41 % less processor time a task than with steps of
+ * 256 and 128 ahead.
  */
 const PACE: Pace = { batch: 1024, ahead: 1024, width: 1, gather: 5 };
 /** Messages that one transaction restores at most, and expired results that one drops. */
