@@ -6,7 +6,7 @@ import { resolveSettings } from "../config/resolve.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
 import { workerSettings } from "../config/surroundings.ts";
 import { compileRoutes } from "../config/task_routes.ts";
-import type { TaskOptions } from "../isolate/task_definition.ts";
+import type { TaskFunction, TaskOptions } from "../isolate/task_definition.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { openResultStore } from "../results/open.ts";
@@ -18,6 +18,7 @@ import { BadUrlError, schemeOf } from "../transport/url.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
 import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
 import { openWithin } from "./connect.ts";
+import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher } from "./publisher.ts";
@@ -31,6 +32,8 @@ export type AppOptions = GivenSettings & {
   readonly broker?: string;
   /** The result store's URL; short for `resultBackend`. Default: the store that belongs to the broker. */
   readonly backend?: string;
+  /** Runs tasks at once where they are called, for tests; short for `taskAlwaysEager`. Default false. */
+  readonly alwaysEager?: boolean;
   /** Time, for tests. */
   readonly clock?: Clock;
   /** Randomness, for tests; as `Math.random`. */
@@ -62,6 +65,7 @@ export class App implements AsyncDisposable {
   readonly #publisher: Publisher;
   readonly #waiter: ResultWaiter;
   readonly #source: ResultSource;
+  readonly #eager: Eager | undefined;
   #transport: Promise<Transport> | undefined;
   #results: Promise<ResultStore> | undefined;
   /** Ends the connecting that is still under way when the app disconnects. */
@@ -74,7 +78,7 @@ export class App implements AsyncDisposable {
    * @throws {BadUrlError} Inside a task whose worker has a `memory:` broker, when it would use that one.
    */
   constructor(options: AppOptions = {}) {
-    const { broker, backend, clock = systemClock, random = Math.random, ...given } = options;
+    const { broker, backend, alwaysEager, clock = systemClock, random = Math.random, ...given } = options;
     this.settings = resolveSettings(
       { from: "the environment", settings: readEnvironment().settings },
       { from: "the worker", settings: workerSettings() },
@@ -84,6 +88,7 @@ export class App implements AsyncDisposable {
           ...given,
           ...(broker === undefined ? {} : { brokerUrl: broker }),
           ...(backend === undefined ? {} : { resultBackend: backend }),
+          ...(alwaysEager === undefined ? {} : { taskAlwaysEager: alwaysEager }),
         },
       },
     );
@@ -94,7 +99,8 @@ export class App implements AsyncDisposable {
     this.#publisher = new Publisher(() => this.#connected(), clock, random);
     this.#waiter = new ResultWaiter(() => this.results());
     this.inspect = new Inspect(() => this.transport(), clock);
-    this.#source = {
+    this.#eager = this.settings.taskAlwaysEager ? new Eager(this.settings, clock) : undefined;
+    this.#source = this.#eager?.source ?? {
       keyOf: (id) => resultKey(this.#resultUrl, id),
       fetch: async (id) => (await (await this.results()).fetch([id]))[0],
       wait: (id, signal) => this.#waiter.wait(id, signal),
@@ -133,20 +139,36 @@ export class App implements AsyncDisposable {
     return this.#send(name, args, kwargs, options, {});
   }
 
-  /** Sends a task whose own options are at hand; what the call says wins over them. Its name may come later. */
+  /**
+   * Sends a task whose own options are at hand; what the call says wins over them. Its name may come later. Its function
+   * is for an app that runs tasks itself.
+   */
   applyTask<Result>(
     name: string | Promise<string>,
     task: TaskOptions,
     options: ApplyOptions,
+    run?: TaskFunction,
   ): AsyncResult<Result> {
     const { args = [], kwargs = {}, ...call } = options;
-    if (typeof name === "string") return this.#send(name, args, kwargs, call, task);
+    if (typeof name === "string") return this.#send(name, args, kwargs, call, task, run);
     const taskId = call.taskId ?? uid();
+    this.#eager?.expect(taskId);
     const published = name.then((name) =>
-      this.#send(name, args, kwargs, { ...call, taskId }, task).published
+      this.#send(name, args, kwargs, { ...call, taskId }, task, run).published
     );
     const lost = (error: unknown) => tellLost(`Task [${taskId}]`, error);
     return new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost });
+  }
+
+  /**
+   * Tells an app with `alwaysEager` the tasks of a module, so that it can run them by name; any other app needs it not,
+   * and ignores it. Tasks called by `.delay()`, and those of the setting `include`, it finds itself.
+   *
+   * @param name The first part of the tasks' names: `math` for `tasks/math.ts`.
+   * @param exports The module, as `await import("./tasks/math.ts")`, or an object of functions.
+   */
+  register(name: string, exports: object): void {
+    this.#eager?.register(name, exports as Readonly<Record<string, unknown>>);
   }
 
   /** The result of a task that was sent before, by its id. */
@@ -210,13 +232,17 @@ export class App implements AsyncDisposable {
     kwargs: Readonly<Record<string, unknown>>,
     options: CallOptions,
     task: TaskOptions,
+    run?: TaskFunction,
   ): AsyncResult<Result> {
     const id = options.taskId ?? uid();
+    // Nobody waits for a time that does not come.
+    if (this.#eager !== undefined) options = { ...options, countdown: undefined, eta: undefined };
     const call = { id, task: name, args, kwargs };
     const route = this.#route(name, args, kwargs);
     const message = encodeTask(completeCall(call, options, task, route, this.settings, this.#clock.now()));
     const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
-    const published = this.#publisher.publish(message, timeout);
+    const own = run && { name, module: name, run, options: task };
+    const published = this.#eager?.run(id, name, message, own) ?? this.#publisher.publish(message, timeout);
     const lost = (error: unknown) => tellLost(`Task ${name}[${id}]`, error);
     return new AsyncResult<Result>(id, this.#source, { task: name, published, lost });
   }

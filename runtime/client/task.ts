@@ -65,7 +65,7 @@ export function task(...given: unknown[]): Task<unknown[], unknown> {
   const send = (apply: ApplyOptions) => {
     name ??= (marked as MarkedFunction)[TASK_NAME] ?? (place && declaredName(place));
     name ??= exportedName(marked, place?.file).then((found) => name = found);
-    return defaultApp().applyTask(name, options, apply);
+    return defaultApp().applyTask(name, options, apply, run);
   };
   const marked: Task<unknown[], unknown> = Object.assign(direct, {
     options,

@@ -95,6 +95,8 @@ const checks: { readonly [K in keyof Settings]: Check } = {
     accepts: (value) =>
       texts.accepts(value) && (value as string[]).every((name) => name === "json" || name === "msgpack"),
   },
+  taskAlwaysEager: flag,
+  taskEagerPropagates: flag,
   taskAcksLate: flag,
   taskRejectOnWorkerLost: flag,
   taskTrackStarted: flag,
@@ -116,6 +118,8 @@ const otherNames: ReadonlyMap<string, keyof Settings> = new Map([
   ["slots", "workerSlots"],
   ["queues", "taskQueues"],
   ["imports", "include"],
+  ["alwaysEager", "taskAlwaysEager"],
+  ["eagerPropagates", "taskEagerPropagates"],
 ]);
 
 /** Settings and where they come from, for error messages: a file's path, `the environment`, `the command line`. */

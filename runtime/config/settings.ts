@@ -41,6 +41,17 @@ export interface Settings {
   /** Serializers that a worker reads (Celery: `accept_content`). Default `["json", "msgpack"]`. */
   readonly acceptContent: readonly ("json" | "msgpack")[];
 
+  /**
+   * Runs tasks at once where they are called, instead of publishing them, for tests (Celery: `task_always_eager`);
+   * `alwaysEager` for short in `new App()`. Default false.
+   */
+  readonly taskAlwaysEager: boolean;
+  /**
+   * With `taskAlwaysEager`: what a task throws is thrown as it is, by the call if the task throws at once, else by its
+   * result; otherwise it arrives as a `TaskError`, as from a worker (Celery: `task_eager_propagates`). Default false.
+   */
+  readonly taskEagerPropagates: boolean;
+
   /** Acknowledges a message after its run, so that none is lost (Celery: `task_acks_late`). Default true. */
   readonly taskAcksLate: boolean;
   /** Runs a task again whose isolate died (Celery: `task_reject_on_worker_lost`). Default false: it fails. */
@@ -111,6 +122,8 @@ export const defaultSettings: Settings = {
   taskSerializer: "json",
   taskCompression: null,
   acceptContent: ["json", "msgpack"],
+  taskAlwaysEager: false,
+  taskEagerPropagates: false,
   taskAcksLate: true,
   taskRejectOnWorkerLost: false,
   taskTrackStarted: false,

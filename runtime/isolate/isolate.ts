@@ -2,7 +2,7 @@
  * The contract of an isolate: a place apart that has loaded the task modules and runs jobs. Its messages are what
  * **dispatch** sends and **settle** gets back. `web_worker.ts` implements it; `inside.ts` is the code in it.
  */
-import type { GivenSettings } from "../config/settings.ts";
+import type { GivenSettings, Settings } from "../config/settings.ts";
 import type { ClaimBoard } from "./claim_board.ts";
 import type { ModuleFile } from "./load_modules.ts";
 import type { TaskDescription } from "./task_definition.ts";
@@ -36,6 +36,20 @@ export interface TaskDefaults {
   readonly acceptContent: readonly string[];
   /** Bytes, after decompression. */
   readonly maxBodyBytes: number;
+}
+
+/** The defaults that these settings give. */
+export function taskDefaults(settings: Settings): TaskDefaults {
+  return {
+    ignoreResult: settings.taskIgnoreResult,
+    storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
+    storeUndefined: settings.storeUndefined,
+    trackStarted: settings.taskTrackStarted,
+    resultExpires: settings.resultExpires,
+    resultExtended: settings.resultExtended,
+    acceptContent: settings.acceptContent,
+    maxBodyBytes: settings.brokerTransportOptions.maxMessageBytes,
+  };
 }
 
 /**

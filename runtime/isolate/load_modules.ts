@@ -9,15 +9,7 @@ import { pathToFileURL } from "node:url";
 import { glob } from "tinyglobby";
 import { embeddedModules } from "./embedded_modules.ts";
 import { loadTrace } from "./load_error.ts";
-import {
-  type MarkedFunction,
-  type RegisteredTask,
-  TASK_FUNCTION,
-  TASK_NAME,
-  TASK_OPTIONS,
-  type TaskFunction,
-  type TaskOptions,
-} from "./task_definition.ts";
+import { type RegisteredTask, tasksOf } from "./task_definition.ts";
 
 /** One task module, found but not loaded. */
 export interface ModuleFile {
@@ -112,34 +104,6 @@ export async function loadTasks(modules: readonly ModuleFile[]): Promise<Map<str
     }
   }
   return tasks;
-}
-
-/** The tasks of one module's exports. */
-export function tasksOf(exports: Record<string, unknown>, module: ModuleFile): RegisteredTask[] {
-  const members = Object.entries(exports);
-  const whole = exports.default;
-  if (typeof whole === "object" && whole !== null) members.push(...Object.entries(whole));
-  const tasks: RegisteredTask[] = [];
-  for (const [key, value] of members) {
-    if (typeof value !== "function" || isClass(value)) continue;
-    const marked = value as MarkedFunction;
-    const options: TaskOptions = marked[TASK_OPTIONS] ?? {};
-    const name = options.name ?? `${module.name}.${key}`;
-    // What it sends itself by `.delay()` in here comes back under this name, with its folder and prefix.
-    if (marked[TASK_FUNCTION] !== undefined) marked[TASK_NAME] ??= name;
-    tasks.push({
-      name,
-      module: module.path,
-      run: marked[TASK_FUNCTION] ?? value as TaskFunction,
-      options,
-    });
-  }
-  return tasks;
-}
-
-// An exported class is most often an error or a type that tasks share; `new` is not how a task is run.
-function isClass(value: unknown): boolean {
-  return /^class[\s{]/.test(Function.prototype.toString.call(value));
 }
 
 async function sourcesBelow(folder: string): Promise<string[]> {

@@ -79,6 +79,37 @@ export interface TaskDescription {
   readonly options: Omit<TaskOptions, "throws"> & { readonly throws?: readonly string[] };
 }
 
+/** The tasks of one module's exports. */
+export function tasksOf(
+  exports: Readonly<Record<string, unknown>>,
+  module: { readonly name: string; readonly path: string },
+): RegisteredTask[] {
+  const members = Object.entries(exports);
+  const whole = exports.default;
+  if (typeof whole === "object" && whole !== null) members.push(...Object.entries(whole));
+  const tasks: RegisteredTask[] = [];
+  for (const [key, value] of members) {
+    if (typeof value !== "function" || isClass(value)) continue;
+    const marked = value as MarkedFunction;
+    const options: TaskOptions = marked[TASK_OPTIONS] ?? {};
+    const name = options.name ?? `${module.name}.${key}`;
+    // What it sends itself by `.delay()` in here comes back under this name, with its folder and prefix.
+    if (marked[TASK_FUNCTION] !== undefined) marked[TASK_NAME] ??= name;
+    tasks.push({
+      name,
+      module: module.path,
+      run: marked[TASK_FUNCTION] ?? value as TaskFunction,
+      options,
+    });
+  }
+  return tasks;
+}
+
+// An exported class is most often an error or a type that tasks share; `new` is not how a task is run.
+function isClass(value: unknown): boolean {
+  return /^class[\s{]/.test(Function.prototype.toString.call(value));
+}
+
 /** Describes a task for other threads. */
 export function describeTask(task: RegisteredTask): TaskDescription {
   const { throws, ...options } = task.options;

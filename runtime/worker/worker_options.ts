@@ -6,7 +6,7 @@ import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { settingsForIsolates } from "../config/surroundings.ts";
-import type { IsolateSettings } from "../isolate/isolate.ts";
+import { type IsolateSettings, taskDefaults } from "../isolate/isolate.ts";
 import { requireIsolates } from "../platform.ts";
 
 /** What a worker is started with. */
@@ -78,15 +78,6 @@ export function isolateSettings(options: CompleteOptions): Omit<IsolateSettings,
     pid: process.pid,
     logSuccess,
     client: settingsForIsolates(settings),
-    defaults: {
-      ignoreResult: settings.taskIgnoreResult,
-      storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
-      storeUndefined: settings.storeUndefined,
-      trackStarted: settings.taskTrackStarted,
-      resultExpires: settings.resultExpires,
-      resultExtended: settings.resultExtended,
-      acceptContent: settings.acceptContent,
-      maxBodyBytes: settings.brokerTransportOptions.maxMessageBytes,
-    },
+    defaults: taskDefaults(settings),
   };
 }

@@ -1,0 +1,268 @@
+/**
+ * Tasks that run where they are called (`alwaysEager`): instead of being **published** a message goes through the same
+ * encoding, is run in this process, and what would have been stored is kept here.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../clock.ts";
+import type { Settings } from "../config/settings.ts";
+import { settingsForIsolates } from "../config/surroundings.ts";
+import { nearest } from "../config/suggest.ts";
+import { type Job, JobNumbers } from "../isolate/claim_board.ts";
+import { InProcessIsolate } from "../isolate/in_process.ts";
+import { Report, REPORT_STRIDE, taskDefaults } from "../isolate/isolate.ts";
+import { currentTask } from "../isolate/task_context.ts";
+import { type RegisteredTask, type TaskFunction, tasksOf } from "../isolate/task_definition.ts";
+import { encodeEnvelope } from "../protocol/envelope.ts";
+import { NotRegistered, outcomeOf, TaskError } from "../protocol/errors.ts";
+import { type DecodedResult, decodeResult, encodeFailure, encodeSuccess } from "../protocol/result_meta.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
+import { resultKey } from "../results/result_key.ts";
+import type { ResultSource } from "./async_result.ts";
+
+const log = getLogger(["celeriac", "task"]);
+
+/** How many tasks are remembered; the oldest are forgotten. */
+const LIMIT = 100_000;
+
+/** What becomes of one task. */
+interface Entry {
+  readonly id: string;
+  /** As it would be stored; null while nothing is. */
+  stored: string | null;
+  /** What the task's function threw. */
+  thrown?: { readonly error: unknown };
+  /** Its final state; rejects with what it threw where that is asked for. */
+  readonly final: Promise<DecodedResult>;
+  readonly resolve: (meta: DecodedResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A task that runs, or is about to. */
+interface Run {
+  readonly entry: Entry;
+  readonly text: string;
+  count: number;
+}
+
+/** Runs messages at once, and holds their results. */
+export class Eager {
+  /** Where results of this app come from. */
+  readonly source: ResultSource;
+  readonly #settings: Settings;
+  readonly #clock: Clock;
+  readonly #tasks = new Map<string, RegisteredTask>();
+  readonly #isolate: InProcessIsolate;
+  readonly #numbers = new JobNumbers();
+  readonly #entries = new Map<string, Entry>();
+  readonly #running = new Map<Job, Run>();
+  /** More than a claim board holds. */
+  readonly #waiting: Run[] = [];
+  #included: Promise<void> | undefined;
+
+  /** For an app with these settings. */
+  constructor(settings: Settings, clock: Clock) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#isolate = new InProcessIsolate(
+      {
+        modules: [],
+        slots: Infinity,
+        // No worker's name: that is what tells a task that it is run by its caller.
+        hostname: "",
+        pid: 0,
+        logSuccess: false,
+        client: settingsForIsolates(settings),
+        defaults: taskDefaults(settings),
+      },
+      this.#tasks,
+      {
+        finished: (reports) => this.#finished(reports),
+        state: ([id, , text]) => this.#store(id, text),
+        log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
+        died: () => {},
+      },
+      clock,
+      (run) => run(),
+    );
+    this.source = {
+      keyOf: (id) => resultKey(settings.resultBackend ?? settings.brokerUrl, id),
+      fetch: (id) => Promise.resolve(this.#entries.get(id)?.stored ?? null),
+      wait: (id, signal) => this.#wait(id, signal),
+      forget: (id) => Promise.resolve(this.#store(id, null)),
+      after: (ms, run) => {
+        const handle = clock.after(ms, run);
+        return () => clock.cancel(handle);
+      },
+    };
+  }
+
+  /** Adds the tasks among a module's exports. */
+  register(module: string, exports: Readonly<Record<string, unknown>>): void {
+    for (const task of tasksOf(exports, { name: module, path: module })) this.#add(task);
+  }
+
+  /**
+   * Runs a task: before this returns, as far as it does not wait for anything.
+   *
+   * @param own The task, where its function is at hand.
+   * @returns Resolves when it has begun.
+   * @throws What the task throws before it waits for anything, with `taskEagerPropagates`.
+   */
+  run(id: string, name: string, message: WireMessage, own?: RegisteredTask): Promise<void> {
+    const entry = this.expect(id);
+    const run: Run = { entry, text: encodeEnvelope(message), count: 0 };
+    if (own !== undefined && !this.#tasks.has(name)) this.#add(own);
+    if (!this.#tasks.has(name)) return this.#startWhenIncluded(name, run);
+    this.#start(run);
+    if (this.#settings.taskEagerPropagates && entry.thrown) throw entry.thrown.error;
+    return Promise.resolve();
+  }
+
+  /** A task of that id is about to be run: its result may be waited for. */
+  expect(id: string): Entry {
+    const known = this.#entries.get(id);
+    if (known !== undefined && known.stored === null) return known;
+    const entry = newEntry(id);
+    this.#entries.set(id, entry);
+    if (this.#entries.size > LIMIT) this.#entries.delete(this.#entries.keys().next().value!);
+    return entry;
+  }
+
+  async #startWhenIncluded(name: string, run: Run): Promise<void> {
+    try {
+      await this.#include();
+      if (!this.#tasks.has(name)) throw notRegistered(name, [...this.#tasks.keys()]);
+    } catch (error) {
+      run.entry.reject(error);
+      throw error;
+    }
+    this.#start(run);
+  }
+
+  #start(run: Run): void {
+    if (this.#running.size === JobNumbers.capacity) return void this.#waiting.push(run);
+    const job = this.#numbers.take();
+    run.count++;
+    this.#running.set(job, run);
+    this.#isolate.board.offer(job);
+    this.#isolate.run([job, run.text]);
+  }
+
+  #finished(reports: readonly (number | string)[]): void {
+    for (let i = 0; i < reports.length; i += REPORT_STRIDE) {
+      const [job, report, , text, extra] = reports.slice(i, i + REPORT_STRIDE);
+      const run = this.#running.get(job as Job)!;
+      this.#running.delete(job as Job);
+      this.#numbers.release(job as Job);
+      if (report === Report.REQUEUE) this.#again(run);
+      else this.#settle(run.entry, report as number, text as string, String(extra));
+      const next = this.#waiting.shift();
+      // Not at once: whoever reports is not done with it yet.
+      if (next !== undefined) queueMicrotask(() => this.#start(next));
+    }
+  }
+
+  #settle(entry: Entry, report: number, text: string, reason: string): void {
+    if (text !== "") entry.stored = text;
+    const { thrown } = entry;
+    if (thrown !== undefined && this.#settings.taskEagerPropagates) return entry.reject(thrown.error);
+    const meta = decodeResult(text !== "" ? text : this.#unstored(entry, report, reason));
+    if (thrown !== undefined && meta.result instanceof TaskError) {
+      Object.defineProperty(meta.result, "cause", {
+        value: thrown.error,
+        configurable: true,
+        writable: true,
+      });
+    }
+    entry.resolve(meta);
+  }
+
+  /** Nothing is stored (`ignoreResult`, `Ignore`, `Reject`). Who waits for it all the same must not wait for ever. */
+  #unstored({ id, thrown }: Entry, report: number, reason: string): string {
+    const now = this.#clock.now();
+    if (report === Report.SUCCESS) return encodeSuccess(id, "null", now);
+    const error = report === Report.DEAD
+      ? new TaskError(`its message is now a dead letter: ${reason}`)
+      : thrown?.error ?? new TaskError("the task has expired", { type: "TaskRevokedError" });
+    return encodeFailure(id, error, now, { taskModule: "" });
+  }
+
+  /** The task has given its message back to be run again. */
+  #again(run: Run): void {
+    const { maxDeliveries } = this.#settings.brokerTransportOptions;
+    if (run.count <= maxDeliveries) return void setTimeout(() => this.#start(run));
+    this.#settle(run.entry, Report.DEAD, "", `given back ${run.count} times`);
+  }
+
+  #store(id: string, text: string | null): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) entry.stored = text;
+  }
+
+  async #wait(id: string, signal?: AbortSignal): Promise<DecodedResult> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) {
+      throw new Error(`no task ${id} was called through this app, which runs its tasks itself (alwaysEager)`);
+    }
+    if (signal === undefined) return await entry.final;
+    return await new Promise((resolve, reject) => {
+      const stop = () => reject(signal.reason);
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", stop, { once: true });
+      entry.final.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    });
+  }
+
+  /** Keeps what the task throws: the caller's error has it as its cause. */
+  #add(task: RegisteredTask): void {
+    const failed = (error: unknown) => {
+      // It says what is to become of its message.
+      if (outcomeOf(error) !== undefined) return;
+      const entry = this.#entries.get(currentTask()!.id);
+      if (entry !== undefined) entry.thrown = { error };
+    };
+    const run: TaskFunction = (...args) => {
+      let value: unknown;
+      try {
+        value = task.run(...args);
+      } catch (error) {
+        failed(error);
+        throw error;
+      }
+      if (value instanceof Promise) value.catch(failed);
+      return value;
+    };
+    // How many arguments a call must bring.
+    Object.defineProperty(run, "length", { value: task.run.length });
+    this.#tasks.set(task.name, { ...task, run });
+  }
+
+  /** Loads the modules of the setting `include`, when first a task is not known. */
+  #include(): Promise<void> {
+    return this.#included ??= (async () => {
+      const { include } = this.#settings;
+      if (include.length === 0) return;
+      const { findModules, loadTasks } = await import("../isolate/load_modules.ts");
+      for (const task of (await loadTasks(await findModules(include))).values()) this.#add(task);
+    })();
+  }
+}
+
+function newEntry(id: string): Entry {
+  let resolve!: Entry["resolve"], reject!: Entry["reject"];
+  const final = new Promise<DecodedResult>((yes, no) => (resolve = yes, reject = no));
+  // Whoever wants to know of a failure waits for the result.
+  final.catch(() => {});
+  return { id, stored: null, final, resolve, reject };
+}
+
+function notRegistered(name: string, known: readonly string[]): NotRegistered {
+  const module = name.slice(0, Math.max(0, name.lastIndexOf("."))) || "tasks";
+  const meant = nearest(name, known);
+  const error = new NotRegistered(name);
+  error.message +=
+    `${meant === undefined ? "" : `; did you mean "${meant}"?`} With alwaysEager tasks run in this ` +
+    `process: tell the app of it by app.register("${module}", await import("./tasks/${module}.ts")), ` +
+    `or name its file in the setting include`;
+  return error;
+}
