@@ -58,7 +58,7 @@ export class Worker implements AsyncDisposable {
   readonly #near: NearTimes;
   readonly #reloader: Reloader | undefined;
   /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
-  readonly #mended = Promise.withResolvers<void>();
+  readonly #mended: PromiseWithResolvers<void>;
   readonly #end: () => void;
   /** Acknowledged before their run (`acksLate: false`): only their results are still to be stored. */
   readonly #acknowledged = new Set<Delivery>();
@@ -77,6 +77,7 @@ export class Worker implements AsyncDisposable {
     const options = completeOptions(given);
     this.#options = options;
     this.#clock = options.clock;
+    this.#mended = Promise.withResolvers();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
     this.#end = resolve;
