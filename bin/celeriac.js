@@ -14,31 +14,37 @@ import { fileURLToPath } from "node:url";
 
 const self = fileURLToPath(import.meta.url);
 const suffix = process.platform === "win32" ? ".exe" : "";
-/** What each runtime is called with, and where in its npm packages its program lies. */
+/**
+ * What each runtime is called with, and where its program lies: in the package for this machine that its npm package
+ * brings along, or in that itself, where its install script, if it may run, puts or moves it.
+ */
 const runtimes = {
-  deno: { flags: ["run", "-A"], program: `deno${suffix}` },
-  bun: { flags: [], program: `bin/bun${suffix}` },
+  deno: { flags: ["run", "-A"], brought: `deno${suffix}`, own: `deno${suffix}` },
+  bun: { flags: [], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
 };
 
-/** The program in the package for this machine that an installed package `deno` or `bun` brought along. */
+/** The program that an installed package `deno` or `bun` stands for. */
 function programOf(name, manifest) {
+  const { brought, own } = runtimes[name];
   const { optionalDependencies = {} } = JSON.parse(readFileSync(manifest, "utf8"));
   const near = createRequire(manifest);
   for (const dependency of Object.keys(optionalDependencies)) {
     try {
-      return join(dirname(near.resolve(`${dependency}/package.json`)), runtimes[name].program);
+      const program = join(dirname(near.resolve(`${dependency}/package.json`)), brought);
+      if (existsSync(program)) return program;
     } catch {
       // It is for another kind of machine.
     }
   }
-  return undefined;
+  const program = join(dirname(manifest), own);
+  return existsSync(program) ? program : undefined;
 }
 
 function installed(name) {
   for (const place of [join(process.cwd(), "package.json"), self]) {
     try {
       const program = programOf(name, createRequire(place).resolve(`${name}/package.json`));
-      if (program !== undefined && existsSync(program)) return program;
+      if (program !== undefined) return program;
     } catch {
       // There is none.
     }

@@ -1,8 +1,8 @@
 /** The package as its users get it: packed by npm from a copy of this checkout, installed by npm into a folder. */
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -66,7 +66,8 @@ export class Project implements AsyncDisposable {
   async link(...names: string[]): Promise<void> {
     for (const name of names) {
       const place = join(this.path, "node_modules", name);
-      await cp(join(root, "node_modules", name), place, { recursive: true, verbatimSymlinks: true });
+      await mkdir(dirname(place), { recursive: true });
+      await symlink(join(root, "node_modules", name), place, "dir");
     }
   }
 
@@ -81,6 +82,7 @@ export async function node(major: number, folder: string): Promise<string> {
   const [version, program] = stdout.trim().split(" ");
   if (version.startsWith(`v${major}.`)) return program;
   const name = `node-${process.platform}-${process.arch}`;
-  await npm(folder, "install", "--no-save", "--prefix", join(folder, `node-${major}`), `${name}@${major}`);
-  return join(folder, `node-${major}/node_modules/${name}/bin/node`);
+  const prefix = join(folder, `node-${major}`);
+  await npm(folder, "install", "--prefix", prefix, `${name}@${major}`);
+  return join(prefix, "node_modules", name, "bin/node");
 }
