@@ -21,7 +21,7 @@ check: $(INSTALLED) ## Check format, lint, types (Deno's and tsc's), docs, and w
 	$(DENO) lint
 	$(DENO) check --quiet $(wildcard mod.ts runtime tasks tests examples bench)
 	node_modules/.bin/tsc
-	$(DENO) doc --quiet --lint mod.ts
+	$(DENO) doc --quiet --lint mod.ts runtime/testing.ts
 	$(BUN) test ./tests/repo
 
 build: $(INSTALLED) ## Make dist/celeriac, one executable file that needs nothing else installed

@@ -206,6 +206,11 @@ export class App implements AsyncDisposable {
     });
   }
 
+  /** Resolves when no call waits any more to be published. */
+  async flushed(): Promise<void> {
+    await this.#publisher.flushed();
+  }
+
   /** Publishes what waits, ends the waiting for results, and closes all connections. */
   async disconnect(): Promise<void> {
     await this.#publisher.flushed();

@@ -128,6 +128,13 @@ function callHere(task: string, args: unknown[]): TaskRequest {
 
 let app: App | undefined;
 
+/** For a while another default app, or none; returns the one before. */
+export function swapDefaultApp(chosen: App | undefined): App | undefined {
+  const before = app;
+  app = chosen;
+  return before;
+}
+
 /** The app that `.delay()` sends through; without one set it is made of the environment when first needed. */
 export function defaultApp(): App {
   return app ??= new App();

@@ -16,6 +16,7 @@ import type { TaskDescription } from "../isolate/task_definition.ts";
 import { WebWorkerIsolate } from "../isolate/web_worker.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 import { Lane } from "./lane.ts";
+import type { IsolateMaker } from "./worker_options.ts";
 
 const LOOK_EVERY_MS = 20;
 /** A delivery that waits this long behind a long task goes back to the broker, where an idle worker gets it. */
@@ -23,6 +24,8 @@ const HAND_BACK_MS = 1000;
 /** Isolates that died lately make the next start wait: 100 ms, 200 ms, ... */
 const DEATHS_KEPT_MS = 10_000;
 const LONGEST_PAUSE_MS = 10_000;
+
+const webWorker: IsolateMaker = (...given) => new WebWorkerIsolate(...given);
 
 /** What a pool tells the worker. */
 export interface PoolListener {
@@ -44,6 +47,7 @@ export class Pool {
   readonly #settings: Omit<IsolateSettings, "modules">;
   readonly #clock: Clock;
   readonly #listener: PoolListener;
+  readonly #makeIsolate: IsolateMaker;
   /** What new isolates load; another array is another generation, whose isolates take the place of all before. */
   #modules: readonly ModuleFile[] = [];
   #isolates = 0;
@@ -58,7 +62,13 @@ export class Pool {
   #look: TimerHandle | undefined;
   #closed = false;
 
-  constructor(settings: Omit<IsolateSettings, "modules">, clock: Clock, listener: PoolListener) {
+  constructor(
+    settings: Omit<IsolateSettings, "modules">,
+    clock: Clock,
+    listener: PoolListener,
+    makeIsolate: IsolateMaker = webWorker,
+  ) {
+    this.#makeIsolate = makeIsolate;
     this.#settings = settings;
     this.#clock = clock;
     this.#listener = listener;
@@ -200,7 +210,7 @@ export class Pool {
       log: (line) => this.#listener.log(line),
       died: (reason) => this.#died(lane, reason),
     };
-    const isolate = new WebWorkerIsolate({ ...this.#settings, modules }, listener, this.#clock);
+    const isolate = this.#makeIsolate({ ...this.#settings, modules }, listener, this.#clock);
     const lane = new Lane(isolate, this.#settings.slots, this.#clock, () => this.ahead);
     try {
       const tasks = await orAborted(isolate.start(), signal);

@@ -94,6 +94,7 @@ export class Worker implements AsyncDisposable {
         died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
         restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
       },
+      options.isolates,
     );
     const { modules: patterns, prefix } = options;
     this.#reloader = !options.reload ? undefined : new Reloader({
@@ -118,6 +119,16 @@ export class Worker implements AsyncDisposable {
   /** How many tasks run now. */
   get running(): number {
     return this.#pool.running;
+  }
+
+  /**
+   * Whether anything that it has taken is not settled yet, but for tasks that wait for their time.
+   *
+   * @internal
+   */
+  get busy(): boolean {
+    return this.#pool.size > 0 || this.#acknowledged.size > 0 || this.#exchange.busy ||
+      this.#states.written() !== undefined;
   }
 
   /**
@@ -211,9 +222,9 @@ export class Worker implements AsyncDisposable {
   }
 
   async #load(): Promise<void> {
-    const { modules, prefix, concurrency } = this.#options;
+    const { modules, prefix, concurrency, isolates } = this.#options;
     const files = await (this.#reloader?.start() ?? findModules(modules, { prefix }));
-    if (files.length === 0) {
+    if (files.length === 0 && isolates === undefined) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
     try {

@@ -6,8 +6,16 @@ import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { settingsForIsolates } from "../config/surroundings.ts";
-import { type IsolateSettings, taskDefaults } from "../isolate/isolate.ts";
+import {
+  type Isolate,
+  type IsolateListener,
+  type IsolateSettings,
+  taskDefaults,
+} from "../isolate/isolate.ts";
 import { requireIsolates } from "../platform.ts";
+
+/** How an isolate is made that is not started yet. */
+export type IsolateMaker = (settings: IsolateSettings, listener: IsolateListener, clock: Clock) => Isolate;
 
 /** What a worker is started with. */
 export interface WorkerOptions {
@@ -34,6 +42,12 @@ export interface WorkerOptions {
   readonly reload?: boolean;
   /** Logs each task's success. Default false. */
   readonly logSuccess?: boolean;
+  /**
+   * Makes its isolates, whatever the modules. Default: Web Workers.
+   *
+   * @internal
+   */
+  readonly isolates?: IsolateMaker;
   /** Time, for tests. */
   readonly clock?: Clock;
   /** Randomness, for tests; as `Math.random`. */
@@ -41,7 +55,9 @@ export interface WorkerOptions {
 }
 
 /** The options with their defaults filled in. */
-export type CompleteOptions = Required<Omit<WorkerOptions, "prefix">> & Pick<WorkerOptions, "prefix">;
+export type CompleteOptions =
+  & Required<Omit<WorkerOptions, "prefix" | "isolates">>
+  & Pick<WorkerOptions, "prefix" | "isolates">;
 
 /**
  * Fills the defaults in.
