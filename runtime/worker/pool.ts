@@ -138,25 +138,22 @@ export class Pool {
     return running;
   }
 
-  /** Hands deliveries over, each time to the isolate that holds the least. */
+  /** Hands deliveries over, so that all isolates then hold about equally much; one message each. */
   dispatch(deliveries: readonly Delivery[]): void {
     if (this.#homeless.length > 0) {
       deliveries = [...this.#homeless, ...deliveries];
       this.#homeless = [];
     }
+    if (deliveries.length === 0) return;
+    const shares = this.#shares(deliveries.length);
     let from = 0;
-    while (from < deliveries.length) {
-      const lane = this.#emptiest();
-      if (lane === undefined) {
-        this.#homeless = deliveries.slice(from);
-        break;
-      }
-      const share = Math.ceil((deliveries.length - from) / this.#lanes.length);
-      const to = Math.min(deliveries.length, from + Math.max(1, Math.min(lane.room, share)));
-      lane.give(deliveries, from, to);
+    for (let i = 0; i < shares.length; i++) {
+      const to = from + shares[i];
+      if (to > from) this.#lanes[i].give(deliveries, from, to);
       from = to;
     }
-    if (deliveries.length > 0) this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
+    if (from < deliveries.length) this.#homeless = deliveries.slice(from);
+    this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
   }
 
   /** Takes back all that has not started: what a stopping worker returns to the broker. */
@@ -183,12 +180,25 @@ export class Pool {
     return left;
   }
 
-  #emptiest(): Lane | undefined {
-    let best: Lane | undefined;
-    for (const lane of this.#lanes) {
-      if (lane.room > 0 && (best === undefined || lane.size < best.size)) best = lane;
+  /** How many of `count` deliveries each isolate gets: whichever would hold the least is next, while it has room. */
+  #shares(count: number): number[] {
+    const lanes = this.#lanes;
+    const shares: number[] = new Array(lanes.length).fill(0);
+    for (let left = count; left > 0;) {
+      let best = -1, least = Infinity, room = 0;
+      for (let i = 0; i < lanes.length; i++) {
+        const size = lanes[i].size + shares[i];
+        if (size >= least || lanes[i].room <= shares[i]) continue;
+        best = i;
+        least = size;
+        room = lanes[i].room - shares[i];
+      }
+      if (best < 0) break;
+      const share = Math.min(room, Math.ceil(left / lanes.length));
+      shares[best] += share;
+      left -= share;
     }
-    return best;
+    return shares;
   }
 
   async #add(modules: readonly ModuleFile[]): Promise<readonly TaskDescription[]> {
