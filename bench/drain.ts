@@ -2,7 +2,6 @@
  * How fast a queue empties, seen from outside: whoever drains, the same eye counts the results that are stored, so no
  * contestant measures itself. The time runs from the first result seen to the last one.
  */
-import type { Usage } from "./process.ts";
 
 /** Milliseconds between two looks. */
 const LOOK_EVERY = 5;
@@ -24,29 +23,37 @@ export interface DrainWatch {
   settled(): Promise<number>;
   /** All that there will be. */
   readonly total: number;
-  worker(): Usage;
-  /** Milliseconds of processor time that the server has taken so far. */
+  /** Milliseconds of processor time that the worker has taken so far. */
+  worker(): number;
+  /** The same of the server. */
   server(): Promise<number>;
+  /** Whether the worker still runs. */
+  alive(): boolean;
+  readonly signal: AbortSignal;
 }
 
-/** Watches until all is settled. */
-export async function watchDrain({ settled, total, worker, server }: DrainWatch): Promise<Drained> {
+/** Watches until all is settled. @throws When the worker ends before, and the signal's reason. */
+export async function watchDrain(watch: DrainWatch): Promise<Drained> {
+  const { settled, total, worker, server, alive, signal } = watch;
   const looks: [number, number][] = [];
   let began = 0, before = { worker: 0, server: 0 };
   for (;;) {
+    signal.throwIfAborted();
+    const wasAlive = alive();
     const count = await settled();
     const now = performance.now();
     if (count > 0) {
       if (looks.length === 0) {
         began = now;
-        before = { worker: worker().cpu, server: await server() };
+        before = { worker: worker(), server: await server() };
       }
       looks.push([(now - began) / 1000, count]);
     }
     if (count >= total) break;
+    if (!wasAlive) throw new Error(`the worker ended with ${count} of ${total} tasks settled`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
-  const after = { worker: worker().cpu, server: await server() };
+  const after = { worker: worker(), server: await server() };
   const [seconds, last] = looks[looks.length - 1];
   const done = last - looks[0][1];
   return {

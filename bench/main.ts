@@ -11,14 +11,24 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { commit, machine, versions } from "./machine.ts";
 import type { Outcome, Part, Setting } from "./part.ts";
+import { computing } from "./parts/computing.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
+import { manyQueues } from "./parts/many_queues.ts";
+import { million } from "./parts/million.ts";
+import { mixed } from "./parts/mixed.ts";
 import { publishing } from "./parts/publish.ts";
 import { redisDrain } from "./parts/redis_drain.ts";
+import { sqliteDrain } from "./parts/sqlite_drain.ts";
+import { starting } from "./parts/start.ts";
+import { waiting } from "./parts/waiting.ts";
 import { killAll, ROOT } from "./process.ts";
 import { BenchRedis } from "./redis_server.ts";
 import { page, ratioLine, type Result } from "./table.ts";
 
-const PARTS: readonly Part[] = [redisDrain, publishing, idleLatency];
+const PARTS: readonly Part[] = [
+  ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain],
+  ...[million, waiting, computing, mixed, starting],
+];
 
 const { values: flags, positionals: names } = parseArgs({
   allowPositionals: true,
@@ -34,6 +44,9 @@ if (unknown.length > 0) {
 const folder = join(ROOT, "bench/results", flags.quick ? "quick" : "full");
 await mkdir(folder, { recursive: true });
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(130));
+
+// What a part that was given up leaves behind concerns no other.
+process.on("unhandledRejection", (error) => console.error(`left over: ${error}`));
 
 const now = await commit();
 const chosen = PARTS.filter(({ name, inQuick }) =>
@@ -64,11 +77,13 @@ async function runPart(part: Part): Promise<Result> {
   let came: { outcome: Outcome } | { error: string };
   try {
     redis = await BenchRedis.start();
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`it took longer than ${part.limit} s`)), part.limit * 1000);
-    });
-    const setting: Setting = { quick: flags.quick, redis, folder: scratch, say };
-    came = { outcome: await Promise.race([part.run(setting), late]) };
+    const late = new AbortController();
+    timer = setTimeout(() => {
+      late.abort(new Error(`it took longer than ${part.limit} s`));
+      void killAll();
+    }, part.limit * 1000);
+    const setting: Setting = { quick: flags.quick, redis, folder: scratch, signal: late.signal, say };
+    came = { outcome: await Promise.race([part.run(setting), aborted(late.signal)]) };
   } catch (error) {
     came = { error: String(error) };
     say(came.error);
@@ -79,6 +94,13 @@ async function runPart(part: Part): Promise<Result> {
   await rm(scratch, { recursive: true, force: true });
   const seconds = (performance.now() - began) / 1000;
   return { name: part.name, title: part.title, at: new Date().toISOString(), seconds, commit: now, ...came };
+}
+
+/** Rejects a while after the signal has aborted: until then a part that is given up ends by itself. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => setTimeout(() => reject(signal.reason), 5_000), { once: true });
+  });
 }
 
 async function read(part: Part): Promise<Result | undefined> {

@@ -9,6 +9,8 @@ export interface Setting {
   readonly redis: BenchRedis;
   /** An empty folder, deleted afterwards. */
   readonly folder: string;
+  /** Aborts when the part is given up. */
+  readonly signal: AbortSignal;
   /** Shows a line of progress. */
   say(line: string): void;
 }

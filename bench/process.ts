@@ -15,6 +15,8 @@ export interface Usage {
   readonly cpu: number;
   /** Bytes of memory in use (RSS), summed over its processes. */
   readonly memory: number;
+  /** The same without what is mapped from files: programs, libraries, a database. */
+  readonly private: number;
 }
 
 const LINES_KEPT = 200;
@@ -59,6 +61,11 @@ export class Program {
     return new Promise((resolve, reject) => this.#waiting.add({ pattern, resolve, reject }));
   }
 
+  /** Whether it has not ended yet. */
+  get isRunning(): boolean {
+    return running.has(this);
+  }
+
   /** Writes a line to its standard input. */
   write(line: string): void {
     this.#child.stdin!.write(`${line}\n`);
@@ -66,16 +73,18 @@ export class Program {
 
   /** What its whole group has taken so far. */
   usage(): Usage {
-    let cpu = 0, memory = 0;
+    let cpu = 0, resident = 0, shared = 0;
     for (const entry of readdirSync("/proc")) {
       if (!/^\d+$/.test(entry)) continue;
-      const fields = stat(entry);
-      // Fields of proc(5), counted behind the name: 2 process group, 11 and 12 times, 21 pages.
-      if (fields === undefined || Number(fields[2]) !== this.pid) continue;
+      // Fields of proc(5), counted behind the name: 2 process group, 11 and 12 times.
+      const fields = read(`/proc/${entry}/stat`).replace(/^.*\) /s, "").split(" ");
+      if (Number(fields[2]) !== this.pid) continue;
       cpu += (Number(fields[11]) + Number(fields[12])) * 10;
-      memory += Number(fields[21]) * 4096;
+      const pages = read(`/proc/${entry}/statm`).split(" ");
+      resident += Number(pages[1] ?? 0) * 4096;
+      shared += Number(pages[2] ?? 0) * 4096;
     }
-    return { cpu, memory };
+    return { cpu, memory: resident, private: resident - shared };
   }
 
   /** Ends it and all that it has started. */
@@ -117,11 +126,11 @@ process.on("exit", () => {
   for (const program of running) program.killNow();
 });
 
-function stat(pid: string): string[] | undefined {
+/** A file of /proc, or nothing when its process has just ended. */
+function read(path: string): string {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return readFileSync(path, "latin1");
   } catch {
-    return undefined;
+    return "";
   }
 }

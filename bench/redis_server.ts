@@ -52,7 +52,12 @@ export class BenchRedis {
   /** Empties a database, then puts a prepared backlog into its queue. */
   async fill(db: number, name: string): Promise<void> {
     await this.connection(db).flushdb();
-    await this.connection(STORE).call("COPY", `backlog.${name}`, QUEUE, "DB", db);
+    await this.copy(name, db, QUEUE);
+  }
+
+  /** Copies a prepared backlog to a key of a database. */
+  async copy(name: string, db: number, key: string): Promise<void> {
+    await this.connection(STORE).call("COPY", `backlog.${name}`, key, "DB", db);
   }
 
   /** Results of Celery's kind in a database: all keys that are not known to be something else. */
@@ -90,11 +95,12 @@ export async function publish(
   count: number,
   task: string,
   args: readonly unknown[],
+  queue: string = QUEUE,
 ): Promise<void> {
   const app = new App({ broker: url });
   for (let left = count; left > 0; left -= AT_ONCE) {
     let last;
-    for (let i = Math.min(left, AT_ONCE); i > 0; i--) last = app.sendTask(task, args);
+    for (let i = Math.min(left, AT_ONCE); i > 0; i--) last = app.sendTask(task, args, {}, { queue });
     await last!.published;
   }
   await app.disconnect();

@@ -19,22 +19,26 @@ export const EXECUTABLE = `${ROOT}dist/celeriac`;
 export function startCeleriac(
   command: Runtime | "executable",
   url: string,
-  { concurrency = 2, slots = 1, queues = ["celery"] }: WorkerOptions = {},
+  { concurrency = 2, slots = 1, queues = ["celery"], hostname }: WorkerOptions = {},
 ): Program {
   return new Program(
     [
       command === "executable" ? EXECUTABLE : `${ROOT}celeriac`,
       ...["worker", "-A", `${ROOT}bench/tasks.ts`, "-b", url, "-Q", queues.join(",")],
       ...["-c", String(concurrency), "--slots", String(slots), "-l", "warning"],
+      ...(hostname === undefined ? [] : ["-n", hostname]),
     ],
     command === "executable" ? {} : { CELERIAC_RUNTIME: command },
   );
 }
 
+/** How tables name the runtimes. */
+export const runtimeNames = { deno: "Deno", bun: "Bun" } as const;
+
 /** celeriac on a runtime. */
 export function celeriac(runtime: Runtime, db: number): RedisContestant {
   return {
-    name: `celeriac, ${runtime === "deno" ? "Deno" : "Bun"}`,
+    name: `celeriac, ${runtimeNames[runtime]}`,
     db,
     startWorker: (redis, options) => startCeleriac(runtime, redis.url(db), options),
     startClient: (redis) => startCeleriacClient(runtime, redis.url(db)),

@@ -24,4 +24,6 @@ export interface WorkerOptions {
   readonly slots?: number;
   /** Default: `celery` alone. */
   readonly queues?: readonly string[];
+  /** The worker's name. Default: its own choice. */
+  readonly hostname?: string;
 }

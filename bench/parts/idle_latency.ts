@@ -9,8 +9,8 @@ import type { Program } from "../process.ts";
 import { takeTurns } from "../rounds.ts";
 import { median, percentile, ratio } from "../statistics.ts";
 
-const FULL = { calls: 100, rounds: 10 };
-const QUICK = { calls: 50, rounds: 5 };
+const FULL = { calls: 100, rounds: 10, seconds: 90 };
+const QUICK = { calls: 50, rounds: 4, seconds: 15 };
 const WARM_UP = 30;
 /** Milliseconds before a call, at random between these. */
 const PAUSE = { shortest: 2, longest: 25 };
@@ -39,6 +39,7 @@ async function run({ quick, redis, say }: Setting): Promise<Outcome> {
   for (const client of clients) await client.call({ pauses: pauses(WARM_UP) });
   const latencies = await takeTurns(
     sizes.rounds,
+    sizes.seconds,
     clients.map((client, i) => async () => {
       const ms = await client.call({ pauses: pauses(sizes.calls) });
       say(`${contestants[i].name}: p50 ${short(median(ms))} ms, p99 ${short(percentile(ms, 0.99))} ms`);

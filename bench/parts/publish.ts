@@ -8,8 +8,8 @@ import { atLeast, type Outcome, type Part, type Setting } from "../part.ts";
 import { takeTurns } from "../rounds.ts";
 import { median, ratio } from "../statistics.ts";
 
-const FULL = { ours: 100_000, celery: 6_000, bullmq: 50_000, rounds: 7 };
-const QUICK = { ours: 40_000, celery: 2_000, bullmq: 15_000, rounds: 3 };
+const FULL = { ours: 100_000, celery: 6_000, bullmq: 50_000, rounds: 7, seconds: 60 };
+const QUICK = { ours: 40_000, celery: 2_000, bullmq: 15_000, rounds: 3, seconds: 8 };
 /** Calls before the first round, so that nobody is measured while its code is new to its runtime. */
 const WARM_UP = 1_000;
 
@@ -39,6 +39,7 @@ async function run({ quick, redis, say }: Setting): Promise<Outcome> {
   for (const client of clients) await client.publish(WARM_UP);
   const published = await takeTurns(
     sizes.rounds,
+    sizes.seconds,
     contestants.map(({ contestant, count }, i) => async (): Promise<Published> => {
       await redis.connection(contestant.db).flushdb();
       const before = clients[i].usage().cpu;

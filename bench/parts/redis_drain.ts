@@ -2,11 +2,11 @@
 import { bullmq } from "../contestants/bullmq.ts";
 import { celeriac } from "../contestants/celeriac.ts";
 import { celery } from "../contestants/celery.ts";
-import type { RedisContestant } from "../contestants/contestant.ts";
 import { redisFloor } from "../contestants/floor.ts";
-import { type Drained, watchDrain } from "../drain.ts";
+import type { Drained } from "../drain.ts";
 import { rate, share, short, times } from "../figures.ts";
 import { atLeast, type Outcome, type Part, type Setting } from "../part.ts";
+import { type Drainer, drainRedis } from "../redis_drain.ts";
 import { takeTurns } from "../rounds.ts";
 import { median, ratio } from "../statistics.ts";
 
@@ -16,16 +16,12 @@ interface Sizes {
   readonly celery: number;
   readonly bullmq: number;
   readonly rounds: number;
+  /** After which no round begins. */
+  readonly seconds: number;
 }
 
-const FULL: Sizes = { ours: 200_000, celery: 6_000, bullmq: 60_000, rounds: 5 };
-const QUICK: Sizes = { ours: 60_000, celery: 2_000, bullmq: 20_000, rounds: 3 };
-
-interface Drainer {
-  readonly contestant: Pick<RedisContestant, "name" | "db" | "startWorker" | "settled">;
-  readonly tasks: number;
-  fill(): Promise<void>;
-}
+const FULL: Sizes = { ours: 200_000, celery: 6_000, bullmq: 60_000, rounds: 5, seconds: 120 };
+const QUICK: Sizes = { ours: 60_000, celery: 2_000, bullmq: 20_000, rounds: 3, seconds: 22 };
 
 export const redisDrain: Part = {
   name: "redis_drain",
@@ -54,25 +50,10 @@ async function run(setting: Setting): Promise<Outcome> {
     ours(celeriac("bun", 1)),
     ours(redisFloor("bun", 3)),
   ];
-  const drains = await takeTurns(sizes.rounds, drainers.map((drainer) => () => drain(drainer, setting)));
+  const turns = drainers.map((drainer) => () => drainRedis(drainer, setting));
+  const drains = await takeTurns(sizes.rounds, sizes.seconds, turns);
   await publisher.stop();
   return outcome(drainers, drains);
-}
-
-async function drain({ contestant, tasks, fill }: Drainer, { redis, say }: Setting): Promise<Drained> {
-  await redis.connection(contestant.db).flushdb();
-  await fill();
-  const worker = contestant.startWorker(redis);
-  const drained = await watchDrain({
-    settled: () => contestant.settled(redis),
-    total: tasks,
-    worker: () => worker.usage(),
-    server: () => redis.cpu(),
-  });
-  await worker.kill();
-  await redis.connection(contestant.db).flushdb();
-  say(`${contestant.name}: ${rate(drained.rate)} tasks/s`);
-  return drained;
 }
 
 function outcome(drainers: readonly Drainer[], drains: readonly (readonly Drained[])[]): Outcome {
