@@ -26,8 +26,10 @@ export function addSharedFlags(program: Command): Command {
     .option("--result-backend <url>", "result store (default: CELERIAC_RESULT_BACKEND, or the broker)")
     .option("--config <file>", "settings (default: celeriac.json or celeriac.ts, if there)")
     .option("--workdir <folder>", "change to this folder first")
-    .addOption(new Option("-l, --loglevel <level>", `${logLevels.join(", ")} (default: info for a worker)`)
-      .argParser(logLevel))
+    .addOption(
+      new Option("-l, --loglevel <level>", "default: info for a worker, else warning")
+        .choices(logLevels).argParser(logLevel),
+    )
     .addOption(
       new Option("--log-format <format>", "default: text in a terminal, json otherwise")
         .choices(["text", "json"]),

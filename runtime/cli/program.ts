@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
 import { callCommand } from "./call.ts";
 import { compileCommand } from "./compile.ts";
+import { completionsCommand } from "./completions.ts";
 import { errorText, ExitCode, exitCodeOf, exitCodeTable } from "./exit_codes.ts";
 import { addSharedFlags } from "./flags.ts";
 import { flushLog } from "./opening.ts";
@@ -44,6 +45,7 @@ export function makeProgram(): Command {
     statusCommand(),
     reportCommand(),
     compileCommand(),
+    completionsCommand(),
   ];
   for (const command of commands) program.addCommand(command.helpOption("-h, --help", "print help"));
   for (const each of [program, ...commands]) {
