@@ -24,14 +24,13 @@ interface BuildMessage extends Error {
 /** Name, message and place of what was thrown while `module` (a URL) loaded, as the lines of a stack. */
 export function loadTrace(error: unknown, module: string): string {
   if (!(error instanceof Error)) return `it throws ${inspect(error)}`;
-  if (error instanceof AggregateError && error.errors.every((each) => isBuildMessage(each))) {
+  if (error instanceof AggregateError && error.errors.length > 0 && error.errors.every(isBuildMessage)) {
     return error.errors.map((each) => loadTrace(each, module)).join("\n");
   }
   if (isBuildMessage(error)) return buildTrace(error);
   const trace = stripVTControlCharacters(userTrace(error) ?? String(error))
     // Deno's own class for what does not compile says nothing beside it.
     .replace(/^TypeError: SyntaxError: /, "SyntaxError: ");
-  if (/:\d+:\d+/.test(trace)) return trace;
   const place = placeOf(error.message, module);
   return place === undefined ? trace : `${trace}\n    at ${place}`;
 }
@@ -44,26 +43,32 @@ function isBuildMessage(error: unknown): error is BuildMessage {
 function buildTrace({ message, position, specifier, referrer }: BuildMessage): string {
   if (position) {
     const { file, line, column, lineText } = position;
-    const margin = " ".repeat(String(line).length);
-    return `SyntaxError: ${message}\n${margin} |\n${line} | ${lineText}\n${margin} | ${
-      " ".repeat(column - 1)
-    }^\n` +
-      `    at ${file}:${line}:${column}`;
+    const margin = `${" ".repeat(String(line).length)} |`;
+    const mark = `${margin} ${" ".repeat(column - 1)}^`;
+    return `SyntaxError: ${message}\n${margin}\n${line} | ${lineText}\n${mark}\n    at ${file}:${line}:${column}`;
   }
   const source = referrer === undefined ? undefined : read(referrer);
   if (referrer === undefined || source === undefined) return `Error: ${message}`;
   return `Error: ${message}\n    at ${placeAt(referrer, source, source.search(quoted(specifier ?? "")))}`;
 }
 
+/** Bun's words, of which the second name the module as its importer does. */
+const MISSING_EXPORT = /^export (?:named )?'(.+)' not found in (?:module )?'(.+)'/i;
+
 /** Where a missing export is imported, or a JSON file is broken: Bun does not say the one, neither says the other. */
 function placeOf(message: string, module: string): string | undefined {
-  const [, name, target] = /^Export named '(.+)' not found in module '(.+)'/.exec(message) ?? [];
+  const isJsonError = /\bJSON\b/.test(message);
+  const [, name, target] = MISSING_EXPORT.exec(message) ?? [];
+  if (name === undefined && !isJsonError) return undefined;
   const isWrong = (file: string, source: string): number => {
     if (name !== undefined) {
-      const from = importsOf(source).find((each) => importedFiles(each, file).includes(target));
-      return from === undefined ? -1 : source.search(new RegExp(`\\b${name}\\b[^;]*?${quoted(from).source}`));
+      const from = importsOf(source).find((each) =>
+        each === target || importedFiles(each, file).includes(target)
+      );
+      if (from === undefined) return -1;
+      return source.search(new RegExp(`(?<![\\w$])${escaped(name)}(?![\\w$])[^;]*?${quoted(from).source}`));
     }
-    return message.includes("JSON") && file.endsWith(".json") && !isJson(source) ? 0 : -1;
+    return file.endsWith(".json") && !isJson(source) ? 0 : -1;
   };
   const seen = new Set<string>();
   const files = module.startsWith("file:") ? [fileURLToPath(module)] : [];
@@ -93,7 +98,11 @@ function placeAt(file: string, source: string, at: number): string {
 }
 
 function quoted(text: string): RegExp {
-  return new RegExp(`["'\`]${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}["'\`]`);
+  return new RegExp(`["'\`]${escaped(text)}["'\`]`);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function isJson(text: string): boolean {
