@@ -139,6 +139,13 @@ export function resolveModule(specifier: string, from: string): string | undefin
   }
 }
 
+/** `Promise.withResolvers`, which Node 20 lacks. */
+export function withResolvers<T = void>(): PromiseWithResolvers<T> {
+  let resolve!: PromiseWithResolvers<T>["resolve"], reject!: PromiseWithResolvers<T>["reject"];
+  const promise = new Promise<T>((yes, no) => (resolve = yes, reject = no));
+  return { promise, resolve, reject };
+}
+
 /** What was asked for does not exist on this runtime. */
 export class UnsupportedRuntimeError extends Error {
   override readonly name = "UnsupportedRuntimeError";

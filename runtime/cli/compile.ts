@@ -4,7 +4,7 @@ import process from "node:process";
 import { basename, dirname, resolve } from "node:path";
 import { Command } from "commander";
 import { type Target, targetOf, targets } from "../build/target.ts";
-import { runtimeName } from "../platform.ts";
+import { requireIsolates, runtimeName } from "../platform.ts";
 import { describeTasks } from "./describe_tasks.ts";
 import { withExamples } from "./examples.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
@@ -41,6 +41,7 @@ export function compileCommand(): Command {
 }
 
 async function compile(modules: string[], _flags: unknown, command: Command): Promise<void> {
+  requireIsolates();
   const { flags, settings } = await open<Flags>(command);
   const target = flags.target === undefined ? undefined : targetOf(flags.target);
   const outfile = await outputFile(flags.output, target);

@@ -76,9 +76,9 @@ export function completionsCommand(): Command {
     .argument("[words...]", "the words after celeriac, for the script's own use")
     .action(print);
   return withExamples(command, [
+    ["celeriac completions fish > ~/.config/fish/completions/celeriac.fish", "once, for fish"],
     ["source <(celeriac completions bash)", "in ~/.bashrc"],
     ["source <(celeriac completions zsh)", "in ~/.zshrc, after compinit"],
-    ["celeriac completions fish > ~/.config/fish/completions/celeriac.fish", "once"],
   ]);
 }
 

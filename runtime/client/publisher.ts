@@ -3,6 +3,7 @@
  * While the broker is away the calls wait here, each within its own time.
  */
 import { type Clock, sleep } from "../clock.ts";
+import { withResolvers } from "../platform.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { BrokerUnavailableError, type Transport } from "../transport/transport.ts";
 
@@ -106,10 +107,4 @@ export class Publisher {
 
 function marked(message: WireMessage): WireMessage {
   return { ...message, headers: { ...message.headers, redelivered: true } };
-}
-
-function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } {
-  let resolve!: () => void, reject!: (error: unknown) => void;
-  const promise = new Promise<void>((yes, no) => (resolve = yes, reject = no));
-  return { promise, resolve, reject };
 }

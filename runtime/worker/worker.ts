@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import { Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
+import { withResolvers } from "../platform.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { openResultStore } from "../results/open.ts";
@@ -77,8 +78,8 @@ export class Worker implements AsyncDisposable {
     const options = completeOptions(given);
     this.#options = options;
     this.#clock = options.clock;
-    this.#mended = Promise.withResolvers();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#mended = withResolvers();
+    const { promise, resolve } = withResolvers();
     this.done = promise;
     this.#end = resolve;
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));

@@ -63,10 +63,10 @@ export type CompleteOptions =
  * Fills the defaults in.
  *
  * @throws {SettingsError} When the environment says what can't be.
- * @throws {UnsupportedRuntimeError} On Node.
+ * @throws {UnsupportedRuntimeError} On Node, unless `isolates` makes other ones.
  */
 export function completeOptions(options: WorkerOptions): CompleteOptions {
-  requireIsolates();
+  if (options.isolates === undefined) requireIsolates();
   const settings = options.settings ??
     resolveSettings({ from: "the environment", settings: readEnvironment().settings });
   return {

@@ -11,7 +11,7 @@ import { runtimeName } from "../../runtime/platform.ts";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
 import { follow, type TestWorker } from "../servers/worker.ts";
 import { node, Project } from "./installed.ts";
-import { shop } from "./project_files.ts";
+import { shop, testing } from "./project_files.ts";
 
 const exec = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -73,8 +73,8 @@ describe("the package under Node", () => {
   describe("where neither Deno nor Bun is installed", () => {
     for (const major of majors) {
       it(`says what to install for tasks, on Node ${major}`, async () => {
-        for (const command of ["worker", "tasks"]) {
-          const { code, stderr } = await celeriac(major, command, "-A", "shop.ts");
+        for (const line of [["worker"], ["tasks"], ["compile", "-o", "shop"]]) {
+          const { code, stderr } = await celeriac(major, ...line, "-A", "shop.ts");
           assert.equal(code, 2);
           assert.match(stderr, /^error: tasks run on Deno or Bun, not on Node: npm install deno .*\n$/);
         }
@@ -85,6 +85,14 @@ describe("the package under Node", () => {
       assert.equal(await runtime(20), "node");
       const { code, stdout } = await celeriac(20, "queues", "-b", redis.url);
       assert.deepEqual([code, stdout], [0, "(no queues yet)\n"]);
+    });
+
+    it("runs the tests of its users on Node itself", async () => {
+      await project.write({ "testing.mjs": testing });
+      for (const major of majors) {
+        const { code, stdout, stderr } = await run(major, ["testing.mjs"]);
+        assert.deepEqual([code, stdout, stderr], [0, "3 after an hour\n", ""]);
+      }
     });
 
     it("says that Node 20 has no SQLite; Node 22 has", async () => {

@@ -25,8 +25,10 @@ export const slowly = task({ bind: true }, async (ctx, seconds: number): Promise
 
 /** A program that a compiler accepts only where the package's declarations are whole. */
 export const consumer = `import { App, type AsyncResult, task, type Task, TaskError, Worker } from "celeriac";
+import { startTesting, type Testing } from "celeriac/testing";
 import type * as shop from "./shop.ts";
 
+const testing: Promise<Testing> = startTesting({ modules: ["shop.ts"] });
 const app = new App({ broker: "redis://localhost" });
 const client = app.module<typeof shop>("shop");
 const sum: number = await client.add(1, 2);
@@ -36,5 +38,15 @@ client.add("1", 2);
 // @ts-expect-error: there is no such task
 client.subtract(1, 2);
 const double: Task<[number], number> = task((n: number) => 2 * n);
-export { double, result, sum, TaskError, Worker };
+export { double, result, sum, TaskError, testing, Worker };
+`;
+
+/** A test of a user's own. */
+export const testing = `import { startTesting } from "celeriac/testing";
+
+const testing = await startTesting({ tasks: { shop: { add: (x, y) => x + y } } });
+const sum = testing.app.sendTask("shop.add", [1, 2], {}, { countdown: 3600 });
+await testing.advance(3600);
+console.log(await sum, "after an hour");
+await testing[Symbol.asyncDispose]();
 `;
