@@ -82,7 +82,9 @@ export async function foldersOf(
   for (const pattern of patterns) {
     const base = resolve(cwd, isDynamicPattern(pattern) ? fixedPart(pattern) : pattern);
     if ((await stat(base).catch(() => undefined))?.isDirectory() !== true) continue;
-    const below = await glob("**", { cwd: base, onlyDirectories: true, absolute: true, ignore: UNWATCHED });
+    const options = { cwd: base, onlyDirectories: true, absolute: true, ignore: UNWATCHED };
+    // What is not to be read is not to be loaded either: whoever tries says so.
+    const below = await glob("**", options).catch(() => []);
     for (const folder of below) folders.add(resolve(folder));
     folders.add(base);
   }
