@@ -33,7 +33,12 @@ export {
   type TaskDeliveryInfo,
   type TaskLog,
 } from "./runtime/isolate/task_context.ts";
-export type { BoundFunction, TaskDescription, TaskOptions } from "./runtime/isolate/task_definition.ts";
+export type {
+  BoundFunction,
+  TaskDescription,
+  TaskFunction,
+  TaskOptions,
+} from "./runtime/isolate/task_definition.ts";
 export {
   Ignore,
   NotRegistered,
