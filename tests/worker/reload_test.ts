@@ -179,7 +179,10 @@ describe("a worker with reload", () => {
     const before = `import { task } from "${library}";\n` +
       "export const kept = task({ resultExpires: 5 }, () => 1);\nexport const old = () => 2;\n";
     await use(Desk.with({ "tasks/t.ts": before }, ["tasks/t.ts"]), async (desk) => {
-      await desk.write("tasks/t.ts", before.replace("5", "6").replace("old", "sub"));
+      await desk.write(
+        "tasks/t.ts",
+        before.replace("Expires: 5", "Expires: 6").replace("const old", "const sub"),
+      );
       const line = await desk.line(/reloaded /);
       assert.match(line, /^info: reloaded \S*tasks\/t\.ts: \+t\.sub -t\.old ~t\.kept \(\d+ ms\)$/);
       assert.equal(await desk.call("t.sub"), 2);
