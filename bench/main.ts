@@ -14,7 +14,7 @@ import type { Outcome, Part, Setting } from "./part.ts";
 import { computing } from "./parts/computing.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
 import { manyQueues } from "./parts/many_queues.ts";
-import { million } from "./parts/million.ts";
+import { millionOnRedis, millionOnSqlite } from "./parts/million.ts";
 import { mixed } from "./parts/mixed.ts";
 import { publishing } from "./parts/publish.ts";
 import { redisDrain } from "./parts/redis_drain.ts";
@@ -27,7 +27,7 @@ import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
   ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain],
-  ...[million, waiting, computing, mixed, starting],
+  ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, starting],
 ];
 
 const { values: flags, positionals: names } = parseArgs({
