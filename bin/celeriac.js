@@ -20,7 +20,7 @@ const suffix = process.platform === "win32" ? ".exe" : "";
  */
 const runtimes = {
   deno: { flags: ["run", "-A"], brought: `deno${suffix}`, own: `deno${suffix}` },
-  bun: { flags: [], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
+  bun: { flags: ["--no-env-file"], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
 };
 
 /** The program that an installed package `deno` or `bun` stands for. */

@@ -2,7 +2,6 @@
 import { write } from "node:fs";
 import { extname } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 
 interface DenoGlobal {
   readonly version: { readonly deno: string };
@@ -60,13 +59,6 @@ export function programFile(path: string): URL {
   return new URL(`${path}${programEnding}`, programFolder);
 }
 
-/** The command that runs this program again, with arguments to be added: for child processes. */
-export function programCommand(): [program: string, ...args: string[]] {
-  if (isOneFile) return [process.execPath];
-  const main = fileURLToPath(programFile("main"));
-  return deno ? [process.execPath, "run", "-A", main] : [process.execPath, main];
-}
-
 /**
  * Lets code of this thread that is loaded later import `celeriac` by its name, though nothing may be installed beside
  * it. Deno has no such means: there the name stands in the `deno.json` by which it runs.
@@ -85,6 +77,7 @@ export function provideLibrary(): void {
 /** What the library's names stand for, as paths for {@linkcode programFile}. */
 export const libraryModules: Readonly<Record<string, string>> = {
   "celeriac": "../mod",
+  "celeriac/testing": "./testing",
 };
 
 /** Bun's bundler, which also makes executables; undefined elsewhere. */

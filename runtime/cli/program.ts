@@ -4,6 +4,7 @@ import { version } from "../version.ts";
 import { callCommand } from "./call.ts";
 import { compileCommand } from "./compile.ts";
 import { completionsCommand } from "./completions.ts";
+import { edition, runtime } from "./edition.ts";
 import { errorText, ExitCode, exitCodeOf, exitCodeTable } from "./exit_codes.ts";
 import { addSharedFlags } from "./flags.ts";
 import { flushLog } from "./opening.ts";
@@ -28,7 +29,7 @@ const exitCodes = exitCodeTable.map(([code, meaning]) => `  ${String(code).padSt
 export function makeProgram(): Command {
   const program = addSharedFlags(new Command("celeriac"))
     .description(description)
-    .version(`celeriac ${version}`, "-V, --version", "print the version")
+    .version(`celeriac ${version} (${runtime}; ${edition()})`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText(

@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import { runtimeName, runtimeVersion } from "../platform.ts";
 import { maskUrl } from "../transport/url.ts";
 import { version } from "../version.ts";
+import { edition } from "./edition.ts";
 import { withExamples } from "./examples.ts";
 import { open } from "./opening.ts";
 import { printJson, table } from "./table.ts";
@@ -30,7 +31,7 @@ export function reportCommand(): Command {
 async function report(_flags: unknown, command: Command): Promise<void> {
   const { flags, settings, layers } = await open<Flags>(command);
   const software = {
-    celeriac: version,
+    celeriac: `${version}, ${edition()}`,
     [runtimeName]: runtimeVersion,
     system: `${platform()} ${release()} ${arch()}`,
     cores: availableParallelism(),

@@ -2,9 +2,11 @@
 import { availableParallelism, hostname } from "node:os";
 import { Command } from "commander";
 import { getLogger } from "@logtape/logtape";
+import { embeddedModules } from "../isolate/embedded_modules.ts";
 import { maskUrl } from "../transport/url.ts";
 import { banner, type BannerFacts } from "./banner.ts";
 import { withExamples } from "./examples.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
 import { collect, count, list } from "./flags.ts";
 import { nodeName } from "./node_name.ts";
 import { chosenQueues, open, type Opening, sharedPlaces } from "./opening.ts";
@@ -68,6 +70,12 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
     concurrency: flags.concurrency ?? settings.workerConcurrency ?? availableParallelism(),
     slots: flags.slots ?? settings.workerSlots,
   };
+  if (flags.reload && embeddedModules().length > 0) {
+    throw new CommandError(
+      "--reload: the tasks inside an executable can't be reloaded; leave it out",
+      ExitCode.USAGE,
+    );
+  }
   const { Worker } = await import("../worker/worker.ts");
   const worker = new Worker({
     ...facts,

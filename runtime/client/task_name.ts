@@ -18,13 +18,16 @@ export interface SourcePlace {
 
 /** Where the function that called this one was called, outside of `own`; undefined where the runtime won't say. */
 export function callingPlace(own: string): SourcePlace | undefined {
-  const frames = new Error().stack?.matchAll(/(file:\/\/\/[^\s)]+?|\/[^\s():]+):(\d+):(\d+)/g) ?? [];
+  const frames = new Error().stack?.matchAll(FRAME) ?? [];
   for (const [, place, line, column] of frames) {
     const file = place.startsWith("file:") ? place : pathToFileURL(place).href;
     if (file !== own && file !== import.meta.url) return { file, line: Number(line), column: Number(column) };
   }
   return undefined;
 }
+
+// Of absolute places only: what is inside an executable has relative ones, and no source there.
+const FRAME = /^\s*at (?:async )?(?:.*? \()?((?:file:\/\/)?\/.*?):(\d+):(\d+)\)?$/gm;
 
 /**
  * `<basename>.<export>` of a task whose call of `task()` stands right after `export const NAME =`, as it mostly does.

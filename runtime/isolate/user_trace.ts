@@ -1,10 +1,22 @@
 /** Traces of task errors without the frames that are not the user's: part of **run**. */
+import { isOneFile } from "../platform.ts";
 import { tracebackOf } from "../protocol/result_meta.ts";
+
+/**
+ * Where traces say that celeriac's own files lie. In an executable that is not where they are loaded from but where
+ * they were when it was made, relative to the folder in which that was.
+ */
+function ownPlaces(): string[] {
+  if (!isOneFile) return [new URL("../", import.meta.url).href, new URL("../", import.meta.url).pathname];
+  const here = /([^\s(]+):\d+:\d+\)?$/m.exec(new Error().stack ?? "")?.[1];
+  if (here === undefined) return [];
+  const folder = here.replace(/(?:isolate\/)?[^/]+$/, "");
+  return [`(${folder}`, `at ${folder}`];
+}
 
 /** Frames of celeriac itself, and of the runtimes between it and a task. */
 const FOREIGN = [
-  new URL("../", import.meta.url).href,
-  new URL("../", import.meta.url).pathname,
+  ...ownPlaces(),
   "AsyncLocalStorage.run",
   "(ext:",
   "(native:",

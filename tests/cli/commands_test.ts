@@ -26,7 +26,7 @@ describe("celeriac", () => {
     assert.equal(help.code, 0);
     assert.match(help.stdout, /Exit codes:\n +0 /);
     assert.equal(none.code, 2);
-    assert.match(version.stdout, /^celeriac \d+\.\d+\.\d+\n$/);
+    assert.match(version.stdout, /^celeriac \d+\.\d+\.\d+ \((deno|bun) [\d.]+; source files\)\n$/);
   });
 
   it("suggests what was meant, and exits with 2", async () => {
