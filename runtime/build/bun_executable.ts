@@ -141,8 +141,13 @@ async function bundle(
   });
   if (success) return;
   const errors = logs.filter(({ level }) => level === "error").map(String).join("\n");
-  if (/download|fetch|extract/i.test(errors) && target !== undefined) {
-    throw new BaseMissingError(`Bun for ${target} could not be downloaded from the npm registry: ${errors}`);
+  // Its own words for a download that failed, for an answer that is no package, and for a target that npm lacks.
+  if (/download|extract/i.test(errors) && target !== undefined) {
+    const why = errors.replace(/^BuildMessage: /, "").replace(/\.$/, "");
+    throw new BaseMissingError(
+      `Bun for ${target} can't be had from npm (${why}): try again, or set BUN_COMPILE_TARGET_TARBALL_URL to ` +
+        `where a copy of its package @oven/bun-${target.replace("arm64", "aarch64")} is`,
+    );
   }
   throw new BuildError(`no executable could be made:\n${errors}`);
 }
@@ -152,7 +157,8 @@ async function putInPlace(built: string, outfile: string): Promise<void> {
   const file = await access(built).then(() => built, () => `${built}.exe`);
   const beside = `${outfile}.${process.pid}.new`;
   try {
-    await copyFile(file, beside);
+    // A folder for temporary files is often on a disk of its own.
+    await rename(file, beside).catch(() => copyFile(file, beside));
     await chmod(beside, 0o755);
     await rename(beside, outfile);
   } catch (error) {

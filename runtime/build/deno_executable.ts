@@ -62,7 +62,10 @@ async function compile(args: readonly string[]): Promise<void> {
   child.stderr!.setEncoding("utf8").on("data", (text) => output += text);
   const [code] = await once(child, "close");
   if (code === 0) return;
-  // Its own words for a download that failed and for a file that is not there.
+  const missing = /Could not find denort at '(.*)'/.exec(output)?.[1];
+  if (missing !== undefined) {
+    throw new BaseMissingError(`there is no file ${missing}, which DENORT_BIN names`);
+  }
   if (/denort|base binary/.test(output)) {
     throw new BaseMissingError(
       `deno compile needs its base program denort ${runtimeVersion}, which can't be downloaded here: ` +

@@ -4,8 +4,9 @@ import process from "node:process";
 import { basename, dirname, resolve } from "node:path";
 import { Command } from "commander";
 import { type Target, targetOf, targets } from "../build/target.ts";
-import { requireIsolates, runtimeName } from "../platform.ts";
+import { requireIsolates } from "../platform.ts";
 import { describeTasks } from "./describe_tasks.ts";
+import { runtime } from "./edition.ts";
 import { withExamples } from "./examples.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { collect } from "./flags.ts";
@@ -58,7 +59,7 @@ async function compile(modules: string[], _flags: unknown, command: Command): Pr
     `${flags.output}: ${tasks.length === 0 ? "no" : tasks.length} ${
       tasks.length === 1 ? "task" : "tasks"
     } inside, ` +
-      `${target ?? "for this machine"}, ${runtimeName}, ${Math.round(size / 1e6)} MB`,
+      `${target ?? "for this machine"}, ${runtime}, ${Math.round(size / 1e6)} MB`,
   );
 }
 

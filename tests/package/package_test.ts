@@ -76,6 +76,22 @@ describe(`the package, installed, on ${runtimeName}`, () => {
     assert.equal((await celeriac("result", stdout.trim(), "-b", url)).stdout, "3\n");
   });
 
+  it("makes an executable with tasks inside", async () => {
+    const bun = join(tools, "bun/bin/bun.exe");
+    const compile = ["x", "--bun", "celeriac", "compile", "-A", "shop.ts", "-o", "shop-worker"];
+    const { stdout } = await exec(bun, compile, { cwd: project.path, env: quiet });
+    assert.match(stdout, /^shop-worker: 4 tasks inside, for this machine, bun /);
+    const [inside, outside] = await Promise.all([
+      exec("./shop-worker", ["tasks", "--json"], { cwd: project.path, env: {} }),
+      celeriac("tasks", "-A", "shop.ts", "--json"),
+    ]);
+    assert.deepEqual(JSON.parse(inside.stdout), JSON.parse(outside.stdout));
+    const url = `sqlite:${join(project.path, "inside.db")}`;
+    const sent = await celeriac("call", "shop.add", "1", "2", "--detach", "-b", url);
+    await exec("./shop-worker", ["worker", "-b", url, "--drain", "-c", "1"], { cwd: project.path, env: {} });
+    assert.equal((await celeriac("result", sent.stdout.trim(), "-b", url)).stdout, "3\n");
+  });
+
   for (
     const [resolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]
   ) {
