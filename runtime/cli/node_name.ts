@@ -2,10 +2,10 @@
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
 /**
- * The node name for `-n`: `%h` is the whole host name, `%n` its first part, `%d` the rest, `%%` a percent sign. A
+ * The node name that a flag gives: `%h` is the whole host name, `%n` its first part, `%d` the rest, `%%` a percent sign. A
  * text without `@` is taken for a host, as Celery does: `w1` is `celery@w1`.
  */
-export function nodeName(format: string, host: string): string {
+export function nodeName(format: string, host: string, flag: string = "-n"): string {
   const dot = host.indexOf(".");
   const parts: Readonly<Record<string, string>> = {
     h: host,
@@ -15,12 +15,12 @@ export function nodeName(format: string, host: string): string {
   };
   const name = format.replace(/%(.?)/g, (whole, letter: string) => {
     if (Object.hasOwn(parts, letter)) return parts[letter];
-    throw new CommandError(`-n ${format}: there is no ${whole}, only %h, %n, %d and %%`, ExitCode.USAGE);
+    throw new CommandError(`${flag} ${format}: there is no ${whole}, only %h, %n, %d and %%`, ExitCode.USAGE);
   });
   const node = name.includes("@") ? name : `celery@${name}`;
   if (!/^[^@\s]+@[^@\s]+$/.test(node)) {
     throw new CommandError(
-      `-n ${format} gives "${node}", which is no node name: write NAME@HOST`,
+      `${flag} ${format} gives "${node}", which is no node name: write NAME@HOST`,
       ExitCode.USAGE,
     );
   }
