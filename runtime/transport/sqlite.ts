@@ -97,7 +97,7 @@ class SqliteTransport implements Transport {
           if (this.#open.has(listening)) listener(body);
         }
       }
-    });
+    }, false);
     const listening = {
       [Symbol.asyncDispose]: async () => {
         this.#open.delete(listening);

@@ -138,6 +138,39 @@ describe("sqlite: many processes on one file", () => {
     await results[Symbol.asyncDispose]();
   });
 
+  it("hear what others broadcast, whether they wait for messages or not", async () => {
+    const path = freshPath();
+    const transport = await open(path);
+    const heard: string[] = [];
+    let wake = () => {};
+    const listening = await transport.listen("news", (text) => {
+      heard.push(JSON.parse(text).headers.id);
+      wake();
+    });
+    const receiver = await transport.receive({ queues: ["celery"], worker: "w", events: new Heard() });
+    const announced = async () => {
+      heard.length = 0;
+      const others = startChild("announce", path, 3);
+      await within(
+        30_000,
+        new Promise<void>((resolve) => wake = () => heard.length === 3 && resolve()),
+        "the news",
+      );
+      assert.deepEqual(heard, ["m0", "m1", "m2"]);
+      assert.equal(await others.exited, 0);
+    };
+    await announced();
+    const stop = new AbortController();
+    const arrival = assert.rejects(receiver.arrival(stop.signal));
+    await announced();
+    stop.abort();
+    await arrival;
+    await announced();
+    await receiver[Symbol.asyncDispose]();
+    await listening[Symbol.asyncDispose]();
+    await transport[Symbol.asyncDispose]();
+  });
+
   it("wait for a lock without holding anything else up", async () => {
     const path = freshPath();
     const transport = await open(path);

@@ -10,13 +10,16 @@ export class Follower {
   #changed = false;
   #closed = false;
 
-  /** `read` reads all that is new; when it fails, what it missed comes with the next change. */
-  constructor(wakeUp: WakeUp, read: () => Promise<void>) {
+  /**
+   * `read` reads all that is new; when it fails, what it missed comes with the next change. Who is in no hurry
+   * hears of changes a little later, which costs less.
+   */
+  constructor(wakeUp: WakeUp, read: () => Promise<void>, inHurry = true) {
     this.#read = read;
     this.#unsubscribe = wakeUp.subscribe(() => {
       this.#changed = true;
       if (!this.#isReading) this.#reading = this.#follow();
-    });
+    }, inHurry);
   }
 
   async #follow(): Promise<void> {

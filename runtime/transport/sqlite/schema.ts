@@ -49,6 +49,22 @@ export const STEPS: readonly string[] = [
   create table counter(name text primary key, value integer not null) strict, without rowid;
   insert into counter values('result', 0);
   `,
+  `
+  -- Messages between a task and whoever knows its id, in lines; changed counts as result.n does.
+  create table line(
+    id integer primary key autoincrement, name text not null unique, reader text, size integer not null default 0,
+    expires real not null, changed integer not null default 0
+  ) strict;
+  create index line_by_expiry on line(expires);
+  create index line_by_change on line(changed);
+  create table line_text(n integer primary key autoincrement, line integer not null, body text not null) strict;
+  create index line_text_by_line on line_text(line, n);
+  create table line_sender(
+    line integer not null, sender text not null, last integer not null,
+    primary key(line, sender)
+  ) strict, without rowid;
+  insert into counter values('line', 0);
+  `,
 ];
 
 /** What a file says about itself. */

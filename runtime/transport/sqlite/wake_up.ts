@@ -3,12 +3,16 @@
  * receive, and between settle and the caller who waits. Each commit writes the `-wal` file, which the operating system
  * reports; whether it is there to be read yet is told by `data_version`. Where files cannot be watched, that is polled.
  * All of it goes by the machine's own time: that is when other processes commit.
+ *
+ * The file is watched only while somebody is in a hurry, because a busy file is expensive to watch: two reports a page.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { systemClock, type TimerHandle } from "../../clock.ts";
 
 /** Milliseconds between two looks where files cannot be watched. */
 const POLL = 3;
+/** Milliseconds between two looks while nobody is in a hurry. */
+const LEISURELY_POLL = 20;
 /** Milliseconds between two looks for safety where they can. */
 const SAFETY_POLL = 1_000;
 /** Milliseconds that a watch stays open with nobody waiting: who waits again soon finds it open. */
@@ -24,6 +28,8 @@ export class WakeUp {
   readonly #path: string;
   readonly #version: () => number;
   readonly #listeners = new Set<() => void>();
+  /** Those of them that are in a hurry. */
+  #hurried = 0;
   #watcher: FSWatcher | undefined;
   #seen = 0;
   #poll: TimerHandle;
@@ -39,14 +45,24 @@ export class WakeUp {
     this.#version = version;
   }
 
-  /** Calls `listener` after each commit until the result is called. Look at the tables once afterwards. */
-  subscribe(listener: () => void): () => void {
-    if (this.#listeners.size === 0) this.#open();
+  /**
+   * Calls `listener` after each commit until the result is called. Look at the tables once afterwards. Who is in no
+   * hurry hears of other processes' commits up to 20 ms later.
+   */
+  subscribe(listener: () => void, inHurry = true): () => void {
+    if (this.#listeners.size === 0) this.#seen = this.#version();
     this.#listeners.add(listener);
+    if (inHurry && this.#hurried++ === 0) this.#watch();
+    else if (this.#listeners.size === 1) this.#pollNext();
     return () => {
-      if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
-      systemClock.cancel(this.#poll);
-      this.#linger = systemClock.after(LINGER, () => this.#closeWatcher());
+      if (!this.#listeners.delete(listener)) return;
+      if (inHurry && --this.#hurried === 0) {
+        systemClock.cancel(this.#look);
+        this.#isLooking = false;
+        this.#linger = systemClock.after(LINGER, () => this.#closeWatcher());
+        this.#pollNext();
+      }
+      if (this.#listeners.size === 0) systemClock.cancel(this.#poll);
     };
   }
 
@@ -57,13 +73,13 @@ export class WakeUp {
 
   close(): void {
     this.#listeners.clear();
+    this.#hurried = 0;
     for (const timer of [this.#poll, this.#linger, this.#look]) systemClock.cancel(timer);
     this.#closeWatcher();
   }
 
-  #open(): void {
+  #watch(): void {
     systemClock.cancel(this.#linger);
-    this.#seen = this.#version();
     if (this.#watcher === undefined) {
       try {
         this.#watcher = watch(`${this.#path}-wal`, () => this.#written());
@@ -80,17 +96,20 @@ export class WakeUp {
   #closeWatcher(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
+    if (this.#hurried > 0) this.#pollNext();
   }
 
   #pollNext(): void {
-    this.#poll = systemClock.after(this.#watcher === undefined ? POLL : SAFETY_POLL, () => {
+    systemClock.cancel(this.#poll);
+    const pause = this.#hurried === 0 ? LEISURELY_POLL : this.#watcher === undefined ? POLL : SAFETY_POLL;
+    this.#poll = systemClock.after(pause, () => {
       this.#changed();
       if (this.#listeners.size > 0) this.#pollNext();
     });
   }
 
   #written(): void {
-    if (this.#listeners.size === 0) return;
+    if (this.#hurried === 0) return;
     this.#changed();
     this.#lookAgain();
   }
@@ -107,7 +126,7 @@ export class WakeUp {
       this.#changed();
       this.#pause = Math.min(this.#pause * 2, 32);
       this.#isLooking = false;
-      if (this.#listeners.size > 0 && systemClock.monotonic() < this.#lastLook) this.#lookSoon();
+      if (this.#hurried > 0 && systemClock.monotonic() < this.#lastLook) this.#lookSoon();
     });
   }
 

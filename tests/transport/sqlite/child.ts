@@ -40,6 +40,13 @@ const roles: Record<string, () => Promise<void>> = {
     await transport[Symbol.asyncDispose]();
   },
 
+  /** Broadcasts `count` messages. */
+  async announce() {
+    const transport = await opened();
+    for (let at = 0; at < count; at++) await transport.broadcast("news", taskMessage("", `m${at}`));
+    await transport[Symbol.asyncDispose]();
+  },
+
   /** Publishes much and leaves everything open. */
   async leave() {
     const transport = await opened();
