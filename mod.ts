@@ -3,6 +3,11 @@
  *
  * @module
  */
+export { ChannelFullError, ChannelTakenError, type Direction } from "./runtime/channel/channel.ts";
+export { Consumer, type ConsumerOptions } from "./runtime/channel/consumer.ts";
+export type { ChannelOptions } from "./runtime/channel/options.ts";
+export type { WaitOptions } from "./runtime/channel/outflow.ts";
+export { Producer, type ProducerOptions } from "./runtime/channel/producer.ts";
 export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
