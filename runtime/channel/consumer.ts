@@ -39,6 +39,8 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
   #releasing: Promise<void> | undefined;
 
   /**
+   * Reads the options; nothing is connected yet.
+   *
    * @throws {RangeError} For numbers that can't be.
    * @throws {BadUrlError}
    */

@@ -10,8 +10,9 @@ import { ChannelFullError, type LineWriter } from "./channel.ts";
 
 /** What waiting ends by. */
 export interface WaitOptions {
-  /** Seconds. */
+  /** Seconds. Default: for ever. */
   readonly timeout?: number;
+  /** Ends it early, with its reason. */
   readonly signal?: AbortSignal;
 }
 

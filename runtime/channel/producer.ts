@@ -44,6 +44,8 @@ export class Producer<Message = unknown> implements AsyncDisposable {
   #closed = false;
 
   /**
+   * Reads the options; nothing is connected yet.
+   *
    * @throws {RangeError} For numbers that can't be.
    * @throws {BadUrlError}
    */
