@@ -1,20 +1,10 @@
 /** The command line as a whole: `celeriac COMMAND`, its help, its exit codes. */
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
-import { callCommand } from "./call.ts";
-import { compileCommand } from "./compile.ts";
-import { completionsCommand } from "./completions.ts";
 import { edition, runtime } from "./edition.ts";
 import { errorText, ExitCode, exitCodeOf, exitCodeTable } from "./exit_codes.ts";
 import { addSharedFlags } from "./flags.ts";
 import { flushLog } from "./opening.ts";
-import { purgeCommand } from "./purge.ts";
-import { queuesCommand } from "./queues.ts";
-import { reportCommand } from "./report.ts";
-import { resultCommand } from "./result.ts";
-import { statusCommand } from "./status.ts";
-import { tasksCommand } from "./tasks.ts";
-import { workerCommand } from "./worker.ts";
 
 const description = `Background tasks for Deno and Bun that speak Celery's wire protocol.
 
@@ -25,8 +15,22 @@ const exitCodes = exitCodeTable.map(([code, meaning]) => `  ${String(code).padSt
   "\n",
 );
 
-/** Makes the program with all its commands. */
-export function makeProgram(): Command {
+/** The commands, in the order of the help. Each is loaded when it is needed. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  worker: async () => (await import("./worker.ts")).workerCommand(),
+  call: async () => (await import("./call.ts")).callCommand(),
+  result: async () => (await import("./result.ts")).resultCommand(),
+  tasks: async () => (await import("./tasks.ts")).tasksCommand(),
+  queues: async () => (await import("./queues.ts")).queuesCommand(),
+  purge: async () => (await import("./purge.ts")).purgeCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  report: async () => (await import("./report.ts")).reportCommand(),
+  compile: async () => (await import("./compile.ts")).compileCommand(),
+  completions: async () => (await import("./completions.ts")).completionsCommand(),
+};
+
+/** Makes the program, with the command alone that a line begins with, or with all. */
+export async function makeProgram(line: readonly string[] = []): Promise<Command> {
   const program = addSharedFlags(new Command("celeriac"))
     .description(description)
     .version(`celeriac ${version} (${runtime}; ${edition()})`, "-V, --version", "print the version")
@@ -36,20 +40,12 @@ export function makeProgram(): Command {
       "after",
       `\nExit codes:\n${exitCodes}\n\nceleriac COMMAND --help shows the flags of a command, with examples.`,
     );
-  const commands = [
-    workerCommand(),
-    callCommand(),
-    resultCommand(),
-    tasksCommand(),
-    queuesCommand(),
-    purgeCommand(),
-    statusCommand(),
-    reportCommand(),
-    compileCommand(),
-    completionsCommand(),
-  ];
-  for (const command of commands) program.addCommand(command.helpOption("-h, --help", "print help"));
-  for (const each of [program, ...commands]) {
+  // What completes command lines looks at all of them.
+  const isOne = Object.hasOwn(commands, line[0] ?? "") && line[0] !== "completions";
+  const makers = isOne ? [commands[line[0]]] : Object.values(commands);
+  const made = await Promise.all(makers.map((make) => make()));
+  for (const command of made) program.addCommand(command.helpOption("-h, --help", "print help"));
+  for (const each of [program, ...made]) {
     each.exitOverride().configureHelp({ showGlobalOptions: true }).showHelpAfterError(
       "(--help says what there is)",
     );
@@ -60,7 +56,7 @@ export function makeProgram(): Command {
 /** Runs the command that `line` holds and returns its exit code. */
 export async function run(line: readonly string[]): Promise<number> {
   try {
-    await makeProgram().parseAsync(line, { from: "user" });
+    await (await makeProgram(line)).parseAsync(line, { from: "user" });
     return ExitCode.OK;
   } catch (error) {
     // Commander has printed its own message.

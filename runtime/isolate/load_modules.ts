@@ -6,7 +6,6 @@ import { readdir, stat } from "node:fs/promises";
 import process from "node:process";
 import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import { glob } from "tinyglobby";
 import { embeddedModules } from "./embedded_modules.ts";
 import { loadTrace } from "./load_error.ts";
 import { type RegisteredTask, tasksOf } from "./task_definition.ts";
@@ -59,6 +58,7 @@ export async function findModules(
       }
       for (const file of files) add(file, dotted(relative(path, file)));
     } else {
+      const { glob } = await import("tinyglobby");
       const files = await glob(pattern, { cwd, absolute: true });
       if (files.length === 0) {
         throw new TaskModuleError(

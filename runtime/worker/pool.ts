@@ -74,12 +74,17 @@ export class Pool {
     this.#listener = listener;
   }
 
-  /** Starts `isolates` isolates that load `modules`; the first one checks them. @throws {TaskModuleError} */
+  /**
+   * Starts `isolates` isolates that load `modules`. The first one checks them; work begins with it, and the others join
+   * it as they are ready.
+   *
+   * @throws {TaskModuleError}
+   */
   async start(modules: readonly ModuleFile[], isolates: number): Promise<readonly TaskDescription[]> {
     this.#modules = modules;
     this.#isolates = isolates;
     const tasks = await this.#add(modules);
-    await Promise.all(Array.from({ length: isolates - 1 }, () => this.#add(modules)));
+    for (let i = 1; i < isolates; i++) this.#addLater(0);
     return tasks;
   }
 
@@ -204,8 +209,13 @@ export class Pool {
   async #add(modules: readonly ModuleFile[]): Promise<readonly TaskDescription[]> {
     const { lane, tasks } = await this.#startLane(modules);
     // Newer modules, or the end, may have come while it started.
-    if (this.#closed || this.#modules !== modules) lane.isolate.terminate();
-    else this.#lanes.push(lane);
+    if (this.#closed || this.#modules !== modules) {
+      lane.isolate.terminate();
+    } else {
+      this.#lanes.push(lane);
+      this.dispatch([]);
+      if (lane.size === 0) this.#feed(lane);
+    }
     return tasks;
   }
 
@@ -313,21 +323,19 @@ export class Pool {
   #addLater(pause: number): void {
     const modules = this.#modules;
     const isNeeded = () => !this.#closed && this.#modules === modules;
-    this.#clock.after(pause, () => {
+    const add = () => {
       if (!isNeeded()) return;
       this.#add(modules).then(
-        () => {
-          if (!isNeeded()) return;
-          this.dispatch([]);
-          this.#listener.reported();
-        },
+        () => isNeeded() && this.#listener.reported(),
         (error) => {
           if (!isNeeded()) return;
           this.#listener.restartFailed(String(error), pause);
           this.#replace();
         },
       );
-    });
+    };
+    if (pause === 0) add();
+    else this.#clock.after(pause, add);
   }
 }
 

@@ -18,7 +18,7 @@ import { Exchange } from "./exchange.ts";
 import { NearTimes } from "./near_times.ts";
 import { Notices, type WorkerCounts } from "./notices.ts";
 import { Pool } from "./pool.ts";
-import { Reloader } from "./reload.ts";
+import type { Reloader } from "./reload.ts";
 import { RemoteControl } from "./remote_control.ts";
 import { settlementOf, workerLost } from "./settle.ts";
 import { StateWriter } from "./state_writer.ts";
@@ -57,7 +57,7 @@ export class Worker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #pool: Pool;
   readonly #near: NearTimes;
-  readonly #reloader: Reloader | undefined;
+  #reloader: Reloader | undefined;
   /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
   readonly #mended: PromiseWithResolvers<void>;
   readonly #end: () => void;
@@ -97,14 +97,6 @@ export class Worker implements AsyncDisposable {
       },
       options.isolates,
     );
-    const { modules: patterns, prefix } = options;
-    this.#reloader = !options.reload ? undefined : new Reloader({
-      patterns,
-      prefix,
-      clock: this.#clock,
-      load: (modules, changed, signal) => this.#reload(modules, changed, signal),
-      failed: (error) => this.#notices.notReloaded(error),
-    });
   }
 
   /** What has become of tasks since the start. */
@@ -140,16 +132,15 @@ export class Worker implements AsyncDisposable {
    * @throws {BrokerUnavailableError} When the broker or the result store cannot be reached.
    */
   async start(): Promise<void> {
-    const { settings, queues, random } = this.#options;
+    const { queues, random } = this.#options;
     try {
+      // The code for the broker loads while an isolate starts. What is wrong with the modules is said first.
+      const opened = this.#open();
+      opened.catch(() => {});
       await this.#load();
+      await opened;
       if (this.#phase !== "new") return await this.#close();
-      const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
-      this.#transport = await openTransport(settings.brokerUrl, shared);
       await this.#transport.connect();
-      this.#results = await openResultStore(settings.resultBackend ?? settings.brokerUrl, {
-        clock: this.#clock,
-      });
       await this.#results.connect();
       await this.#transport.declare(queues);
       this.#receiver = await this.#transport.receive({
@@ -222,9 +213,18 @@ export class Worker implements AsyncDisposable {
     await this.done;
   }
 
+  /** Makes transport and result store, which connect to nothing yet. */
+  async #open(): Promise<void> {
+    const { settings, random } = this.#options;
+    const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
+    const results = settings.resultBackend ?? settings.brokerUrl;
+    this.#transport = await openTransport(settings.brokerUrl, shared);
+    this.#results = await openResultStore(results, { clock: this.#clock });
+  }
+
   async #load(): Promise<void> {
-    const { modules, prefix, concurrency, isolates } = this.#options;
-    const files = await (this.#reloader?.start() ?? findModules(modules, { prefix }));
+    const { modules, prefix, concurrency, isolates, reload } = this.#options;
+    const files = await (reload ? this.#watch() : findModules(modules, { prefix }));
     if (files.length === 0 && isolates === undefined) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
@@ -235,6 +235,19 @@ export class Worker implements AsyncDisposable {
       this.#notices.waitsForModules(error);
       await this.#mended.promise;
     }
+  }
+
+  /** Finds the modules and begins to watch them. */
+  async #watch(): Promise<ModuleFile[]> {
+    const { Reloader } = await import("./reload.ts");
+    this.#reloader = new Reloader({
+      patterns: this.#options.modules,
+      prefix: this.#options.prefix,
+      clock: this.#clock,
+      load: (modules, changed, signal) => this.#reload(modules, changed, signal),
+      failed: (error) => this.#notices.notReloaded(error),
+    });
+    return await this.#reloader.start();
   }
 
   async #reload(

@@ -13,11 +13,11 @@ import { Folder } from "./folder.ts";
 
 const exec = promisify(execFile);
 const complete = async (...words: string[]) =>
-  (await candidates(makeProgram(), words)).map(({ value }) => value);
+  (await candidates(await makeProgram(), words)).map(({ value }) => value);
 
 describe("what could stand at the cursor", () => {
   it("is each command, with its summary, and nothing after a word that is none", async () => {
-    const program = makeProgram();
+    const program = await makeProgram();
     const all = (await candidates(program, [""])).map(({ value, about }) => [value, about]);
     assert.deepEqual(
       all.slice(0, program.commands.length),
@@ -29,7 +29,7 @@ describe("what could stand at the cursor", () => {
   });
 
   it("is each flag of a command, and those that all share", async () => {
-    const program = makeProgram();
+    const program = await makeProgram();
     for (const command of program.commands) {
       const found = await complete(command.name(), "--");
       for (const { long } of [...command.options, ...program.options]) {

@@ -161,8 +161,8 @@ describe("what is printed", () => {
 });
 
 describe("help", () => {
-  it("has examples for every command", () => {
-    for (const command of makeProgram().commands) {
+  it("has examples for every command", async () => {
+    for (const command of (await makeProgram()).commands) {
       let text = "";
       command.configureOutput({ writeOut: (part) => text += part });
       command.outputHelp();
