@@ -65,6 +65,8 @@ export class Worker implements AsyncDisposable {
   readonly #acknowledged = new Set<Delivery>();
   #tasks = new Map<string, TaskDescription>();
   #acksEarly = false;
+  readonly #connecting = new AbortController();
+  #connected: Promise<void> | undefined;
   #transport!: Transport;
   #results!: ResultStore;
   #receiver!: Receiver;
@@ -134,15 +136,14 @@ export class Worker implements AsyncDisposable {
   async start(): Promise<void> {
     const { queues, random } = this.#options;
     try {
-      // The code for the broker loads while an isolate starts. What is wrong with the modules is said first.
-      const opened = this.#open();
-      opened.catch(() => {});
-      await this.#load();
-      await opened;
+      const files = await this.#find();
+      // Connected while an isolate starts. What is wrong with the modules is said first.
+      const loaded = this.#load(files);
+      this.#connected = this.#connect();
+      this.#connected.catch(() => {});
+      await loaded;
+      await this.#connected;
       if (this.#phase !== "new") return await this.#close();
-      await this.#transport.connect();
-      await this.#results.connect();
-      await this.#transport.declare(queues);
       this.#receiver = await this.#transport.receive({
         queues,
         worker: uid(),
@@ -213,23 +214,30 @@ export class Worker implements AsyncDisposable {
     await this.done;
   }
 
-  /** Makes transport and result store, which connect to nothing yet. */
-  async #open(): Promise<void> {
-    const { settings, random } = this.#options;
+  async #connect(): Promise<void> {
+    const { settings, random, queues } = this.#options;
+    const { signal } = this.#connecting;
     const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
     const results = settings.resultBackend ?? settings.brokerUrl;
     this.#transport = await openTransport(settings.brokerUrl, shared);
     this.#results = await openResultStore(results, { clock: this.#clock });
+    signal.throwIfAborted();
+    await Promise.all([this.#transport.connect(signal), this.#results.connect(signal)]);
+    await this.#transport.declare(queues);
   }
 
-  async #load(): Promise<void> {
-    const { modules, prefix, concurrency, isolates, reload } = this.#options;
+  async #find(): Promise<readonly ModuleFile[]> {
+    const { modules, prefix, isolates, reload } = this.#options;
     const files = await (reload ? this.#watch() : findModules(modules, { prefix }));
     if (files.length === 0 && isolates === undefined) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
+    return files;
+  }
+
+  async #load(files: readonly ModuleFile[]): Promise<void> {
     try {
-      this.#know(await this.#pool.start(files, concurrency));
+      this.#know(await this.#pool.start(files, this.#options.concurrency));
     } catch (error) {
       if (this.#reloader === undefined || !(error instanceof TaskModuleError)) throw error;
       this.#notices.waitsForModules(error);
@@ -387,6 +395,8 @@ export class Worker implements AsyncDisposable {
     this.#phase = "ended";
     this.#reloader?.close();
     this.#pool.terminate();
+    this.#connecting.abort(new Error("the worker ends"));
+    await this.#connected?.catch(() => {});
     this.#exchange?.abort();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#receiver?.[Symbol.asyncDispose]();
