@@ -40,13 +40,11 @@ export async function openTransport(
     case "amqp":
     case "amqps":
     case "pyamqp":
-      throw new BadUrlError(
-        `${maskUrl(url)}: AMQP brokers are not supported yet: use redis:// or sqlite:PATH`,
-      );
+      return (await import("./amqp.ts")).openAmqpTransport(url, complete);
     default:
       throw new BadUrlError(
         `${maskUrl(url)}: there is no broker "${scheme}": ` +
-          `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH or memory:`,
+          `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, amqp://HOST/VHOST or memory:`,
       );
   }
 }

@@ -31,6 +31,8 @@ export interface Transport extends AsyncDisposable {
   readonly name: string;
   /** Which end of 0 to 9 is served first: 0 on Redis, SQLite and memory, 9 on RabbitMQ, as Celery's users know. */
   readonly urgentPriority: 0 | 9;
+  /** What this kind of broker does its own way; default: nothing. */
+  readonly ways?: BrokerWays;
 
   /** Opens what publishing needs. @throws {BrokerUnavailableError} when the broker cannot be reached. */
   connect(signal?: AbortSignal): Promise<void>;
@@ -40,7 +42,8 @@ export interface Transport extends AsyncDisposable {
 
   /**
    * Publishes a batch, in order. When it resolves the broker has all of it. An `exchange` other than `""` sends to
-   * every queue bound to it with that routing key; none bound drops the message, as in Celery.
+   * every queue bound to it with that routing key; none bound drops the message, as in Celery, unless the broker tells.
+   * @throws {PublishError} When it has all but some.
    */
   publish(messages: readonly WireMessage[]): Promise<void>;
 
@@ -63,6 +66,31 @@ export interface Transport extends AsyncDisposable {
   deleteQueue(queue: string): Promise<void>;
   /** The newest dead letters of a queue, at most `limit`. */
   deadLetters(queue: string, limit: number): Promise<DeadLetter[]>;
+}
+
+/**
+ * How brokers differ where the others agree. What is true here is true of RabbitMQ; it is asked by the conformance suite,
+ * and by whoever must know.
+ */
+export interface BrokerWays {
+  /** It restores what a worker held as soon as its connection ends; there are no leases, and `restored` is not told. */
+  readonly restoresAtOnce: boolean;
+  /** It counts how often it restored a message after a crash. Otherwise only {@linkcode Outcome} `restore` is counted. */
+  readonly countsCrashes: boolean;
+  /** `redelivered` is a hint: what was handed back unstarted may carry it, too. */
+  readonly redeliveredIsHint: boolean;
+  /** `restore` puts a message behind those that wait. */
+  readonly restoresToTheEnd: boolean;
+  /** `return` puts it there, too. */
+  readonly returnsToTheEnd: boolean;
+  /** Delayed messages of all queues stand together: they are neither counted nor purged queue by queue. */
+  readonly delayedTogether: boolean;
+  /** Only what this process holds can be counted as `unacked`. */
+  readonly countsOwnOnly: boolean;
+  /** It does not answer acknowledgements: the last ones before a crash may be lost, and their messages come again. */
+  readonly acksUnanswered: boolean;
+  /** A message that no queue takes is an error of its publishing. */
+  readonly tellsUnroutable: boolean;
 }
 
 export interface QueueLength {
@@ -92,6 +120,8 @@ export interface Delivery {
   readonly queue: string;
   /** kombu's JSON envelope. After a restore its headers say so: `redelivered`, `celeriac_deliveries`. */
   readonly text: string;
+  /** Where its caller waits for the result, on brokers that carry results too. */
+  readonly replyTo?: string;
 }
 
 /**
@@ -176,6 +206,27 @@ export interface Receiver extends AsyncDisposable {
    * @throws The signal's reason.
    */
   arrival(signal: AbortSignal): Promise<void>;
+}
+
+/** The broker has a batch but for some of its messages, each of which has its own reason. */
+export class PublishError extends Error {
+  /** `"PublishError"`. */
+  override readonly name = "PublishError";
+  /** Why, by the index of the message in its batch. */
+  readonly failures: ReadonlyMap<number, Error>;
+
+  /** `failures` by index; one at least. */
+  constructor(failures: ReadonlyMap<number, Error>) {
+    const [first] = failures.values();
+    super(`${failures.size} of the messages: ${first.message}`, { cause: first });
+    this.failures = failures;
+  }
+}
+
+/** No queue takes the message: its queue was deleted, or none is bound to its exchange with its routing key. */
+export class UnroutableError extends Error {
+  /** `"UnroutableError"`. */
+  override readonly name = "UnroutableError";
 }
 
 /** The broker or store cannot be reached, or went away in the middle: try again later, unless {@linkcode permanent}. */

@@ -17,7 +17,22 @@ export function schemeOf(url: string): string {
   return scheme.toLowerCase();
 }
 
-/** The URL with its password replaced by `**`; every URL that a log or an error shows goes through here. */
+/**
+ * The URL with its password replaced by `**`; every URL that a log or an error shows goes through here. Several URLs
+ * joined by `;` each lose theirs.
+ */
 export function maskUrl(url: string): string {
+  return url.split(ANOTHER_URL).map(maskOne).join(";");
+}
+
+/** What parts the URLs of a broker that has several: never a part of a password, which would be `%3B` there. */
+const ANOTHER_URL = /;(?=[a-z][a-z0-9+.-]*:\/\/)/i;
+
+/** The single URLs of `URL;URL`. */
+export function urlsOf(url: string): string[] {
+  return url.split(ANOTHER_URL);
+}
+
+function maskOne(url: string): string {
   return url.replace(/(:\/\/[^/@:]*):[^/]*@(?=[^@]*$)/, "$1:**@").replace(/([?&]password=)[^&]*/gi, "$1**");
 }

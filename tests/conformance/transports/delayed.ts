@@ -1,7 +1,18 @@
 /** Messages that are held back until their time. */
 import assert from "node:assert/strict";
 import { eventually, within } from "../patience.ts";
-import { idsOf, lengthOf, numbered, publish, take, type Test, work } from "./setting.ts";
+import {
+  assertSame,
+  delayedCount,
+  idsOf,
+  lengthOf,
+  numbered,
+  publish,
+  sent,
+  take,
+  type Test,
+  work,
+} from "./setting.ts";
 
 /** A part of the suite that every transport passes. */
 export function delayed(test: Test): void {
@@ -14,7 +25,7 @@ export function delayed(test: Test): void {
     assert.deepEqual(await lengthOf(peer, "celery"), {
       queue: "celery",
       ready: 0,
-      delayed: 1,
+      delayed: delayedCount(peer, 1),
       unacked: 0,
       dead: 0,
     });
@@ -23,7 +34,7 @@ export function delayed(test: Test): void {
     await broker.pass(1_500);
     await within(5_000, arrived, "the delayed message");
     const [again] = await receiver.exchange([], 1);
-    assert.equal(again.text, delivery.text);
+    assertSame(peer, again, delivery);
     assert.equal(again.queue, "celery");
   });
 
@@ -34,14 +45,15 @@ export function delayed(test: Test): void {
     const { receiver } = await work(first, ["celery"]);
     const other = await work(second, ["celery"]);
     const [delivery] = await receiver.exchange([], 1);
-    await receiver.exchange([{ delivery, outcome: "delay", due: broker.now() + 500 }], 0);
+    await receiver.exchange([{ delivery, outcome: "delay", due: broker.now() + 1_500 }], 0);
+    await sent(broker, first);
     await first.crash();
     assert.deepEqual(await other.receiver.exchange([], 1), []);
     const arrived = other.receiver.arrival(AbortSignal.timeout(20_000));
-    await broker.pass(1_500);
+    await broker.pass(2_000);
     await within(5_000, arrived, "the delayed message");
     const [again] = await other.receiver.exchange([], 1);
-    assert.equal(again.text, delivery.text);
+    assertSame(first, again, delivery);
   });
 
   test("are fetched by a busy worker that never waits", async (broker) => {
@@ -82,7 +94,7 @@ export function delayed(test: Test): void {
     const held = await take(receiver, 1000);
     const due = broker.now() + 2_000;
     await receiver.exchange(held.map((delivery) => ({ delivery, outcome: "delay", due })), 0);
-    assert.equal((await lengthOf(peer, "celery")).delayed, 1000);
+    assert.equal((await lengthOf(peer, "celery")).delayed, delayedCount(peer, 1000));
     const seen: string[] = [];
     await eventually(async () => {
       await broker.pass(200);

@@ -2,6 +2,7 @@
 import type { WireMessage } from "../../../runtime/protocol/wire_message.ts";
 import type { ResultStore } from "../../../runtime/results/result_store.ts";
 import type {
+  BrokerWays,
   Delivery,
   QueueLength,
   Receiver,
@@ -119,6 +120,18 @@ export function idsOf(deliveries: readonly Delivery[]): string[] {
   return deliveries.map(idOf);
 }
 
+/** What the broker of a peer does its own way. */
+export function waysOf({ transport: { ways } }: Peer): Partial<BrokerWays> {
+  return ways ?? {};
+}
+
+/** Fails unless a delivery is the same message as one before, with no more than a hint that it was handed out. */
+export function assertSame(peer: Peer, again: Delivery, before: Delivery): void {
+  if (!waysOf(peer).redeliveredIsHint) return assert.equal(again.text, before.text);
+  const { headers: { redelivered: _, ...headers }, ...rest } = JSON.parse(again.text);
+  assert.deepEqual({ ...rest, headers }, JSON.parse(before.text));
+}
+
 /** Acknowledges all of these. */
 export function acks(deliveries: readonly Delivery[]): Settlement[] {
   return deliveries.map((delivery) => ({ delivery, outcome: "ack" }));
@@ -161,6 +174,11 @@ export async function take(receiver: Receiver, count: number): Promise<Delivery[
   return taken;
 }
 
+/** How much is delayed, as the broker tells it. */
+export function delayedCount(peer: Peer, count: number): number {
+  return waysOf(peer).delayedTogether ? 0 : count;
+}
+
 /** How much stands in a queue. */
 export async function lengthOf(peer: Peer, queue: string): Promise<QueueLength> {
   const lengths = await peer.transport.lengths([queue]);
@@ -174,6 +192,11 @@ export function success(id: string, value: unknown = 3) {
     `{"status": "SUCCESS", "result": ${JSON.stringify(value)}, "traceback": null, "children": [], ` +
     `"date_done": "2026-01-01T00:00:00+00:00", "task_id": "${id}"}`;
   return { id, state: "SUCCESS", text, ttl: 86400 };
+}
+
+/** Gives acknowledgements the time to arrive that a broker does not answer. */
+export async function sent(broker: TestBroker, peer: Peer): Promise<void> {
+  if (waysOf(peer).acksUnanswered) await broker.pass(100);
 }
 
 /** Declares one test, with a broker of its own. */

@@ -1,0 +1,454 @@
+/**
+ * Receive and settle on RabbitMQ: a worker's view of its queues, each through a channel of its own, with fair turns
+ * between them. What has no room here is not kept here: it goes back for others.
+ */
+import type { TimerHandle } from "../../clock.ts";
+import {
+  type Delivery,
+  QUICK_PACE,
+  type Receiver,
+  type ReceiverOptions,
+  type Settlement,
+  type TransportOptions,
+} from "../transport.ts";
+import { takeTurns } from "../turns.ts";
+import type { AmqpConnection } from "./connection.ts";
+import type { DelayedDelivery } from "./delayed.ts";
+import type { AmqpPublisher } from "./publisher.ts";
+import type { Outgoing } from "./message.ts";
+import { type Settling, SettlingMessages } from "./settling.ts";
+import { type Held, QueueStream, type Refused } from "./stream.ts";
+import type { Topology } from "./topology.ts";
+
+/** From this room on the broker sends ahead of time; for less it is asked message by message. */
+const MANY = 16;
+/** Milliseconds without a message after which it is asked whether there are more. */
+const QUIET = 1;
+/** So often it may say that there are, and none comes: another consumer has them, perhaps. */
+const PATIENCE = 100;
+/** Milliseconds for which messages wait here for room before they go back. */
+const KEEP = 50;
+/**
+ * Milliseconds: what is at work for longer has its channel to itself. RabbitMQ closes a channel on which a message is
+ * unacknowledged for too long (30 minutes by default), and hands all of its messages out again.
+ */
+const LONG = 60_000;
+/** Settled here, but not at a broker that takes no messages; more are not accepted before it does. */
+const MOST_WAITING = 10_000;
+
+export interface ReceiverContext {
+  readonly receiving: AmqpConnection;
+  readonly publishing: AmqpConnection;
+  readonly publisher: AmqpPublisher;
+  readonly topology: Topology;
+  readonly publishingTopology: Topology;
+  readonly delayed: DelayedDelivery;
+  readonly options: TransportOptions;
+  readonly result?: (settlement: Settlement, replyTo: string | undefined) => Outgoing | undefined;
+  /** Called once it is closed. */
+  readonly closed: () => void;
+}
+
+export class AmqpReceiver implements Receiver {
+  readonly storesResults: boolean;
+  readonly pace = QUICK_PACE;
+  readonly #context: ReceiverContext;
+  readonly #options: ReceiverOptions;
+  readonly #messages: SettlingMessages;
+  readonly #held = new Map<number, Held>();
+  readonly #streams = new Map<string, Promise<QueueStream>>();
+  readonly #open = new Map<string, QueueStream>();
+  /** Channels with messages that have been at work for long; they get no more. */
+  readonly #retired = new Set<QueueStream>();
+  readonly #closing = new AbortController();
+  readonly #unwatch: () => void;
+  /** Resolves those who wait for a message, for a change of the connections, or for the end. */
+  readonly #wakers = new Set<() => void>();
+  readonly #settlings = new Set<Promise<void>>();
+  #waiting = 0;
+  #refused: Refused[] = [];
+  #burying: Promise<void> | undefined;
+  #demand = 0;
+  #arrivals = 0;
+  #lastTag = 0;
+  #turn = 0;
+  #exchanges = 0;
+  #lastWanted = 0;
+  #timer: TimerHandle | undefined;
+
+  constructor(options: ReceiverOptions, context: ReceiverContext) {
+    this.#options = options;
+    this.#context = context;
+    this.storesResults = context.result !== undefined;
+    const { clock, maxDeliveries } = context.options;
+    this.#messages = new SettlingMessages({
+      publisher: context.publisher,
+      topology: context.publishingTopology,
+      delayed: context.delayed,
+      clock,
+      maxDeliveries,
+      events: options.events,
+      ...(context.result && { result: context.result }),
+    });
+    const { name } = context.publishing.place;
+    const stop = [
+      context.receiving.watch({ gone: () => this.#wake(), ready: () => this.#wake() }),
+      context.publishing.watch({
+        gone: () => this.#wake(),
+        ready: () => this.#wake(),
+        blocked: (reason) => {
+          options.events.trouble(
+            reason === undefined
+              ? `${name} takes messages again`
+              : `${name} takes no messages at the moment (${reason}): results and what follows wait`,
+          );
+          this.#wake();
+        },
+      }),
+    ];
+    this.#unwatch = () => stop.forEach((end) => end());
+  }
+
+  /** Opens its channels. @throws {BrokerUnavailableError} */
+  async open(): Promise<void> {
+    try {
+      await this.#allStreams();
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** How many messages of a queue it holds: sent ahead of time, and at work. */
+  count(queue: string): { ahead: number; held: number } {
+    let held = 0;
+    for (const each of this.#held.values()) if (each.queue === queue) held++;
+    held += this.#refused.filter(({ stream }) => stream.queue === queue).length;
+    return { ahead: this.#open.get(queue)?.size ?? 0, held };
+  }
+
+  /** Drops what was sent ahead of time; tells how many. */
+  async purge(queue: string): Promise<number> {
+    const stream = this.#open.get(queue);
+    if (stream === undefined) return 0;
+    const ahead = await stream.pause();
+    for (const { deliveryTag } of ahead) stream.ack(deliveryTag);
+    stream.send();
+    return ahead.length;
+  }
+
+  async exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]> {
+    if (this.#closing.signal.aborted) throw this.#context.receiving.unavailable(this.#closing.signal.reason);
+    if (settlements.length > 0) await this.#settle(settlements);
+    return room > 0 ? await this.#fetch(room) : [];
+  }
+
+  async arrival(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#closing.signal.aborted) return;
+    this.#arrivals++;
+    try {
+      const streams = await this.#allStreams();
+      await Promise.all(streams.map((stream) => stream.consume(1)));
+      if (!streams.some(({ size }) => size > 0)) await this.#woken(signal);
+    } catch {
+      // The connection is gone: whoever asks next is told.
+    } finally {
+      this.#arrivals--;
+      this.#wanted();
+    }
+    signal.throwIfAborted();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    // What a broker that takes no messages keeps waiting stays with it.
+    while (this.#settlings.size > 0 && this.#context.publishing.blocked === undefined) {
+      if (!this.#context.publishing.ready || !this.#context.receiving.ready) break;
+      await Promise.race([...this.#settlings, this.#woken()]);
+    }
+    this.#closing.abort(new Error(`the receiver of ${this.#options.worker} is closed`));
+    this.#wake();
+    this.#unwatch();
+    if (this.#timer !== undefined) this.#context.options.clock.cancel(this.#timer);
+    const streams = [...this.#open.values()];
+    if (streams.some(({ counted }) => counted)) await this.#pause();
+    await Promise.all([...streams, ...this.#retired].map((stream) => stream.close()));
+    this.#context.closed();
+  }
+
+  async #settle(settlements: readonly Settlement[]): Promise<void> {
+    const turn = ++this.#exchanges;
+    const plain: Settling[] = [];
+    const rest: Settling[] = [];
+    let goesBack = false;
+    for (const settlement of settlements) {
+      const held = this.#held.get(settlement.delivery.tag as number);
+      // Settled before, twice in this batch, or lost.
+      if (held === undefined || held.turn === turn) continue;
+      held.turn = turn;
+      const settling = { settlement, held };
+      goesBack ||= settlement.outcome === "return" || settlement.outcome === "restore";
+      if (this.#messages.isPlain(settling)) plain.push(settling);
+      else rest.push(settling);
+    }
+    // Otherwise what goes back, and what was sent ahead of time, would only come here again.
+    if (goesBack) await this.#pause();
+    this.#finish(plain);
+    if (rest.length > 0) await this.#publishAndFinish(rest);
+  }
+
+  /** Acknowledges, or gives back. */
+  #finish(settled: readonly Settling[]): void {
+    const streams = new Set<QueueStream>();
+    for (const { settlement: { outcome }, held } of settled) {
+      if (!this.#held.delete(held.tag)) continue;
+      const { stream, deliveryTag } = held;
+      if (outcome === "return" && !stream.counted) stream.giveBack(deliveryTag);
+      else stream.ack(deliveryTag);
+      streams.add(stream);
+    }
+    for (const stream of streams) {
+      stream.send();
+      if (this.#retired.has(stream) && stream.held.size === 0) {
+        this.#retired.delete(stream);
+        void stream.close();
+      }
+    }
+  }
+
+  /** Waits for it, unless the broker takes no messages: then it goes on by itself when it does again. */
+  async #publishAndFinish(rest: readonly Settling[]): Promise<void> {
+    while (this.#waiting >= MOST_WAITING) await this.#woken();
+    const isHeld = ({ tag }: Held) => this.#held.has(tag);
+    const { publishing } = this.#context;
+    this.#waiting += rest.length;
+    let done = false;
+    const settling: Promise<void> = this.#messages.publish(rest, isHeld, this.#closing.signal)
+      .then((published) => this.#finish(published))
+      .finally(() => {
+        done = true;
+        this.#waiting -= rest.length;
+        this.#settlings.delete(settling);
+        if (this.#waiting + rest.length >= MOST_WAITING) this.#wake();
+      });
+    settling.catch(() => {});
+    this.#settlings.add(settling);
+    while (!done && publishing.blocked === undefined) await Promise.race([settling, this.#woken()]);
+  }
+
+  async #fetch(room: number): Promise<Held[]> {
+    const taken: Held[] = [];
+    this.#demand += room;
+    try {
+      await this.#bury();
+      for (let first = true;; first = false) {
+        this.#take(room, taken);
+        if (taken.length === room || (first && taken.length > 0 && room < MANY)) break;
+        const more = this.#demand < MANY
+          ? await this.#askFor(room - taken.length)
+          : await this.#letCome(room - taken.length);
+        await this.#bury();
+        if (more) continue;
+        this.#take(room, taken);
+        break;
+      }
+    } catch (error) {
+      // What it has got already is not lost with the error.
+      if (taken.length === 0) throw this.#context.receiving.unavailable(error);
+    } finally {
+      this.#demand -= room;
+      this.#wanted();
+    }
+    return taken;
+  }
+
+  /** Takes what has come, the queues in turn. */
+  #take(room: number, taken: Held[]): void {
+    const before = taken.length;
+    takeTurns(this.#options.queues, this.#turn++, room - before, (queue, most) => {
+      return this.#open.get(queue)?.take(most, taken) ?? 0;
+    });
+    for (let i = before; i < taken.length; i++) this.#held.set(taken[i].tag, taken[i]);
+  }
+
+  /** Asks queues for a message each until one has come; false when there is none in any. */
+  async #askFor(room: number): Promise<boolean> {
+    const streams = await this.#allStreams();
+    for (let asked = 0; asked < streams.length;) {
+      const some = Array.from(
+        { length: Math.min(room, streams.length - asked) },
+        (_, i) => streams[(this.#turn + asked + i) % streams.length],
+      );
+      asked += some.length;
+      const came = await Promise.all(some.map((stream) => stream.get()));
+      if (came.includes(true)) return true;
+    }
+    return streams.some(({ size }) => size > 0);
+  }
+
+  /** Lets the broker send, until each queue's share is here or it has no more; false when none has any. */
+  async #letCome(room: number): Promise<boolean> {
+    const streams = await this.#allStreams();
+    const { clock } = this.#context.options;
+    // With one queue there is nothing to be fair to, and what comes ahead of time is there when it is asked for.
+    const more = streams.length === 1 ? this.#demand : 0;
+    await Promise.all(streams.map((stream) => stream.consume(this.#demand, more)));
+    const share = Math.ceil(room / streams.length);
+    const missing = () => streams.filter((stream) => stream.size < share && !stream.dry);
+    for (let quiet = 0; quiet < PATIENCE && missing().length > 0;) {
+      const timer = clock.after(QUIET, () => this.#wake());
+      const before = this.#lastTag;
+      await this.#woken();
+      clock.cancel(timer);
+      this.#closing.signal.throwIfAborted();
+      if (this.#lastTag !== before) quiet = 0;
+      else if (++quiet > 0) await Promise.all(missing().map((stream) => stream.look()));
+    }
+    return streams.some(({ size }) => size > 0);
+  }
+
+  /** Nobody asks for more at the moment: what was sent ahead of time may wait for a moment, then it goes back. */
+  #wanted(): void {
+    this.#lastWanted = this.#context.options.clock.monotonic();
+    if (this.#timer === undefined && !this.#closing.signal.aborted) this.#watchRoom(KEEP);
+  }
+
+  #watchRoom(ms: number): void {
+    const { clock } = this.#context.options;
+    this.#timer = clock.after(ms, () => {
+      this.#timer = undefined;
+      if (this.#closing.signal.aborted) return;
+      const idle = clock.monotonic() - this.#lastWanted;
+      if (this.#demand > 0 || this.#arrivals > 0) return this.#watchRoom(KEEP);
+      if (idle < KEEP) return this.#watchRoom(KEEP - idle);
+      this.#pause().catch(() => {});
+    });
+  }
+
+  /** Lets the broker send no more, and gives back what it has sent ahead of time. */
+  async #pause(): Promise<void> {
+    await Promise.all([...this.#open.values()].map(async (stream) => {
+      // A channel that is gone has nothing to give back any more.
+      const ahead = await stream.pause().catch(() => []);
+      if (!stream.counted) { for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag); }
+      else if (ahead.length > 0) {
+        const settling = ahead.map((held) => ({
+          held,
+          settlement: { delivery: held, outcome: "return" as const },
+        }));
+        for (const { held } of settling) this.#held.set(held.tag, held);
+        await this.#publishAndFinish(settling);
+      }
+    }));
+  }
+
+  /** Puts away what can't be handed out. */
+  async #bury(): Promise<void> {
+    while (this.#burying !== undefined) await this.#burying.catch(() => {});
+    if (this.#refused.length === 0) return;
+    const refused = this.#refused;
+    this.#burying = this.#messages.bury(refused).finally(() => this.#burying = undefined);
+    await this.#burying;
+    this.#refused = this.#refused.slice(refused.length);
+    for (const { stream, deliveryTag, reason } of refused) {
+      stream.ack(deliveryTag);
+      this.#options.events.dead(stream.queue, reason);
+    }
+    for (const { stream } of refused) stream.send();
+  }
+
+  #allStreams(): Promise<QueueStream[]> {
+    return Promise.all(this.#options.queues.map((queue) => this.#stream(queue)));
+  }
+
+  /** The channel of a queue, opened when it is first needed, and anew when it is gone or has long work on it. */
+  #stream(queue: string): Promise<QueueStream> | QueueStream {
+    const open = this.#open.get(queue);
+    if (open !== undefined && open.age < LONG) return open;
+    if (open !== undefined) this.#retire(open);
+    let opening = this.#streams.get(queue);
+    if (opening === undefined) {
+      opening = this.#openStream(queue).finally(() => this.#streams.delete(queue));
+      this.#streams.set(queue, opening);
+    }
+    return opening;
+  }
+
+  async #openStream(queue: string): Promise<QueueStream> {
+    const { receiving, topology, options } = this.#context;
+    if (!receiving.ready) await receiving.connect();
+    await topology.queue(queue);
+    const channel = await receiving.channel();
+    const stream = new QueueStream(queue, channel, {
+      clock: options.clock,
+      maxMessageBytes: options.maxMessageBytes,
+      maxDeliveries: options.maxDeliveries,
+      freshTag: () => ++this.#lastTag,
+      arrived: () => this.#wake(),
+      refused: (refused) => {
+        this.#lastTag++;
+        this.#refused.push(refused);
+      },
+      cancelled: () => {
+        topology.forget(queue);
+        this.#open.delete(queue);
+        this.#retired.add(stream);
+        this.#wake();
+      },
+      ended: (stream, why) => this.#ended(stream, why),
+    });
+    if (this.#closing.signal.aborted) {
+      await stream.close();
+      throw receiving.unavailable(this.#closing.signal.reason);
+    }
+    this.#open.set(queue, stream);
+    return stream;
+  }
+
+  #retire(stream: QueueStream): void {
+    this.#open.delete(stream.queue);
+    this.#retired.add(stream);
+    stream.pause().then((ahead) => {
+      for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag);
+    }, () => {});
+  }
+
+  /** A channel is gone, and all that came through it is the broker's again. */
+  #ended(stream: QueueStream, why: string | undefined): void {
+    if (this.#open.get(stream.queue) === stream) this.#open.delete(stream.queue);
+    this.#retired.delete(stream);
+    // It may be the queue that is gone.
+    this.#context.topology.forget(stream.queue);
+    this.#refused = this.#refused.filter((refused) => refused.stream !== stream);
+    const lost = [...stream.held.values()];
+    for (const { tag } of lost) this.#held.delete(tag);
+    if (lost.length > 0) this.#options.events.lost(lost);
+    if (why !== undefined) this.#options.events.trouble(`queue ${stream.queue}: ${remedy(why)}`);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#wakers]) wake();
+  }
+
+  /** Resolves when something has come or changed. */
+  #woken(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted || this.#closing.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wakers.delete(wake);
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#wakers.add(wake);
+      signal?.addEventListener("abort", wake, { once: true });
+    });
+  }
+}
+
+function remedy(why: string): string {
+  if (!why.includes("timed out")) return why;
+  return `${why}; a task ran for longer than RabbitMQ waits for an acknowledgement: it runs again. Raise RabbitMQ's ` +
+    `consumer_timeout, or acknowledge such tasks early (acksLate: false)`;
+}

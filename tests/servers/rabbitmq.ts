@@ -1,0 +1,208 @@
+/**
+ * Private RabbitMQ servers for tests: a node with a name, a folder, a port mapper and loopback ports of its own, gone
+ * when the test ends. Starting one takes seconds, so a whole file shares it and gives each test a virtual host.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { freePort } from "./redis.ts";
+
+const run = promisify(execFile);
+
+export interface RabbitmqOptions {
+  /** Virtual hosts beside `/`. Default 0. */
+  readonly vhosts?: number;
+  /** More lines of `rabbitmq.conf`: name to value. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** A RabbitMQ server of the test's own. */
+export class RabbitmqServer {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #environment: Record<string, string>;
+  #child: ChildProcess | undefined;
+  #mapper: ChildProcess | undefined;
+  readonly #atExit = () => {
+    this.#child?.kill("SIGKILL");
+    this.#mapper?.kill("SIGKILL");
+  };
+
+  constructor(folder: string, ports: { amqp: number; distribution: number; mapper: number }) {
+    this.port = ports.amqp;
+    this.#folder = folder;
+    const node = `celeriac${ports.amqp}@localhost`;
+    this.#environment = {
+      HOME: folder,
+      ERL_EPMD_PORT: String(ports.mapper),
+      ERL_EPMD_ADDRESS: "127.0.0.1",
+      RABBITMQ_NODENAME: node,
+      RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
+      RABBITMQ_NODE_PORT: String(ports.amqp),
+      RABBITMQ_DIST_PORT: String(ports.distribution),
+      RABBITMQ_MNESIA_BASE: join(folder, "mnesia"),
+      RABBITMQ_LOG_BASE: join(folder, "log"),
+      RABBITMQ_PID_FILE: join(folder, "pid"),
+      RABBITMQ_CONFIG_FILE: join(folder, "rabbitmq"),
+      RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, "advanced"),
+      RABBITMQ_CONF_ENV_FILE: join(folder, "environment"),
+      RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, "enabled_plugins"),
+      RABBITMQ_FEATURE_FLAGS_FILE: join(folder, "feature_flags"),
+      // The script then becomes the node, so that its process id is the node's.
+      RUNNING_UNDER_SYSTEMD: "true",
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 2:2 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+    };
+    process.on("exit", this.#atExit);
+  }
+
+  /** The URL of a virtual host: `/`, or the one of that number. */
+  url(vhost?: number): string {
+    return `amqp://guest:guest@127.0.0.1:${this.port}/${vhost === undefined ? "%2F" : `v${vhost}`}`;
+  }
+
+  /** Starts it, on its port and with its data. */
+  async start(): Promise<void> {
+    // The port mapper would be started by the node as a daemon, which nobody could stop by its id.
+    const environment = { ...process.env, ...this.#environment };
+    this.#mapper ??= spawn("epmd", [], { env: environment, stdio: "ignore" });
+    await listening(Number(this.#environment.ERL_EPMD_PORT));
+    const server = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+    const child = spawn(server, [], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    let log = "";
+    const ended = new Promise<never>((_, reject) => {
+      child.on("error", reject);
+      child.on("exit", (code, signal) => {
+        reject(new Error(`rabbitmq-server ended with ${code ?? signal}:\n${log}`));
+      });
+    });
+    const started = new Promise<void>((resolve) => {
+      for (const stream of [child.stdout!, child.stderr!]) {
+        stream.on("data", (data) => {
+          log = (log + data).slice(-10_000);
+          if (log.includes("Starting broker... completed")) resolve();
+        });
+      }
+    });
+    await Promise.race([started, ended]);
+    ended.catch(() => {});
+  }
+
+  /** Runs Erlang code in the node (`rabbitmqctl eval`) and gives what it printed. */
+  async evaluate(code: string): Promise<string> {
+    const { stdout } = await run("/usr/lib/rabbitmq/bin/rabbitmqctl", ["eval", code], {
+      env: { ...process.env, ...this.#environment },
+    });
+    return stdout;
+  }
+
+  /** Ends it for good; what it kept is deleted. */
+  async stop(): Promise<void> {
+    await this.#end("SIGKILL");
+    process.off("exit", this.#atExit);
+    const mapper = this.#mapper;
+    this.#mapper = undefined;
+    if (mapper?.pid !== undefined && mapper.exitCode === null) process.kill(mapper.pid, "SIGKILL");
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Ends it as a power cut does. */
+  kill(): Promise<void> {
+    return this.#end("SIGKILL");
+  }
+
+  /** Ends it in an orderly way and starts it again, on its port and with its data. */
+  async restart(): Promise<void> {
+    await this.#end("SIGTERM");
+    await this.start();
+  }
+
+  /** It stands still: connections stay, nothing is answered. */
+  pause(): void {
+    if (this.#child !== undefined) process.kill(this.#child.pid!, "SIGSTOP");
+  }
+
+  /** It goes on. */
+  resume(): void {
+    if (this.#child !== undefined) process.kill(this.#child.pid!, "SIGCONT");
+  }
+
+  async #end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    this.#child = undefined;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    process.kill(child.pid!, "SIGCONT");
+    process.kill(child.pid!, signal);
+    await ended;
+  }
+}
+
+/** Starts a RabbitMQ server; installs the program first where it is missing and the system has `apt-get`. */
+export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<RabbitmqServer> {
+  await installed();
+  const folder = await mkdtemp(join(tmpdir(), "celeriac-rabbitmq-"));
+  const names = ["/", ...Array.from({ length: options.vhosts ?? 0 }, (_, i) => `v${i}`)];
+  const definitions = {
+    users: [{ name: "guest", password: "guest", tags: "administrator" }],
+    vhosts: names.map((name) => ({ name })),
+    permissions: names.map((vhost) => ({ user: "guest", vhost, configure: ".*", write: ".*", read: ".*" })),
+  };
+  const config: Record<string, string> = {
+    load_definitions: join(folder, "definitions.json"),
+    "log.console": "true",
+    "log.console.level": "error",
+    "log.file": "false",
+    "vm_memory_high_watermark.absolute": "4GB",
+    "disk_free_limit.absolute": "1MB",
+    ...options.config,
+  };
+  await writeFile(join(folder, "definitions.json"), JSON.stringify(definitions));
+  await writeFile(
+    join(folder, "rabbitmq.conf"),
+    Object.entries(config).map(([name, value]) => `${name} = ${value}\n`).join(""),
+  );
+  await writeFile(join(folder, ".erlang.cookie"), folder.replace(/\W/g, ""));
+  await chmod(join(folder, ".erlang.cookie"), 0o400);
+  await writeFile(join(folder, "environment"), "");
+  await writeFile(join(folder, "enabled_plugins"), "[].");
+  const [amqp, distribution, mapper] = await Promise.all([freePort(), freePort(), freePort()]);
+  const server = new RabbitmqServer(folder, { amqp, distribution, mapper });
+  try {
+    await server.start();
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Resolves as soon as somebody listens on a port. */
+async function listening(port: number): Promise<void> {
+  for (let tries = 0;; tries++) {
+    const connected = await new Promise<boolean>((resolve) => {
+      const socket = createConnection(port, "127.0.0.1", () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on("error", () => resolve(false));
+    });
+    if (connected) return;
+    if (tries === 500) throw new Error(`nobody listens on port ${port}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function installed(): Promise<void> {
+  try {
+    await run("/usr/lib/rabbitmq/bin/rabbitmq-defaults");
+  } catch {
+    await run("apt-get", ["update", "-qq"]).catch(() => {});
+    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server"]);
+  }
+}
