@@ -17,7 +17,7 @@ export const END = "";
 
 /** How much a line may hold, and for how long. */
 export interface LineLimits {
-  /** Messages that a line holds, those in its reader's hands as well unless the oldest go. */
+  /** Messages that a line holds, those in its reader's hands as well. */
   readonly maxMessages: number;
   /** What becomes of more: the sender waits for room, or the oldest ones go. */
   readonly whenFull: "wait" | "drop-oldest";

@@ -65,14 +65,9 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
    * @throws {BrokerUnavailableError} When the broker can't be reached at first; later its return is waited for.
    * @throws The signal's reason.
    */
-  async get(options: WaitOptions = {}): Promise<Message | undefined> {
-    const deadline = this.#deadline(options);
-    for (;;) {
-      const text = this.#ended ? undefined : this.#intake.shift();
-      if (text === END) this.#end();
-      else if (text !== undefined) return messageOf(text) as Message;
-      if (this.#ended || !await this.#fill(options, deadline)) return undefined;
-    }
+  get(options: WaitOptions = {}): Promise<Message | undefined> {
+    const text = this.#shift();
+    return text === undefined ? this.#wait(options) : Promise.resolve(messageOf(text) as Message);
   }
 
   /** Waits for one message, and gives it with those that are there besides, at most `max`; an empty list as `get` does. */
@@ -94,9 +89,12 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
 
   /** Its messages until the stream ends. Leaving the loop early leaves the rest to be read. */
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    const next = async (): Promise<IteratorResult<Message, undefined>> => {
-      const value = await this.get();
-      return value === undefined ? { done: true, value: undefined } : { done: false, value };
+    const next = (): Promise<IteratorResult<Message, undefined>> => {
+      const text = this.#shift();
+      if (text !== undefined) return Promise.resolve({ done: false, value: messageOf(text) as Message });
+      return this.#wait({}).then((value) =>
+        value === undefined ? { done: true, value: undefined } : { done: false, value }
+      );
     };
     return { next };
   }
@@ -116,6 +114,23 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
   /** The same as {@linkcode Consumer.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The next message that is at hand. */
+  #shift(): string | undefined {
+    const text = this.#ended ? undefined : this.#intake.shift();
+    if (text !== END) return text;
+    this.#end();
+    return undefined;
+  }
+
+  async #wait(options: WaitOptions): Promise<Message | undefined> {
+    const deadline = this.#deadline(options);
+    for (;;) {
+      if (this.#ended || !await this.#fill(options, deadline)) return undefined;
+      const text = this.#shift();
+      if (text !== undefined) return messageOf(text) as Message;
+    }
   }
 
   #end(): void {

@@ -45,8 +45,11 @@ export class MemoryChannels implements ChannelStore {
         const count = whenFull === "wait" ? Math.min(texts.length, room) : texts.length;
         if (count <= 0) return 0;
         for (let i = 0; i < count; i++) line.texts.push(texts[i]);
-        const dropped = line.texts.length - line.held - maxMessages;
-        if (whenFull === "drop-oldest" && dropped > 0) line.texts.splice(line.held, dropped);
+        const dropped = line.texts.length - maxMessages;
+        if (whenFull === "drop-oldest" && dropped > 0) {
+          line.texts.splice(0, dropped);
+          line.held = Math.max(0, line.held - dropped);
+        }
         for (const wake of line.watchers) wake();
         return count;
       },
@@ -56,6 +59,7 @@ export class MemoryChannels implements ChannelStore {
   reader(name: string): LineReader {
     const self = {};
     let opened = false;
+    let taken = 0;
     return {
       pushes: true,
       watch: (wake) => this.#watch(name, wake),
@@ -72,13 +76,14 @@ export class MemoryChannels implements ChannelStore {
           line.texts.splice(0, line.held);
           for (const wake of line.watchers) wake();
         }
-        line.held = Math.min(most, line.texts.length);
+        taken = line.held = Math.min(most, line.texts.length);
         return line.texts.slice(0, line.held);
       },
       release: async (done) => {
         const line = this.#line(name);
         if (line.reader !== self) return;
-        line.texts.splice(0, Math.min(done, line.held));
+        // Of those that are done with, some may have been dropped as the oldest.
+        line.texts.splice(0, Math.max(0, line.held - (taken - done)));
         line.held = 0;
         line.reader = undefined;
         this.#forgetIfIdle(name, line);

@@ -13,6 +13,8 @@ import type { RedisPlace } from "../../transport/redis/place.ts";
 import type { Script } from "../../transport/redis/script.ts";
 import { RedisSubscriber } from "../../transport/redis/subscriber.ts";
 
+/** Keys of a line. */
+const KEYS = 4;
 const INVALIDATIONS = "__redis__:invalidate";
 
 export class RedisLink {
@@ -62,30 +64,50 @@ export class RedisLink {
   }
 
   /**
-   * Runs a script; the server tells of the next change to what it has read. `args` begin with its keys.
+   * Runs a script; the server tells of the next change to what it has read. `args` begin with a line's four keys.
+   *
+   * @param then A command that is sent right behind it. The answers come as a pair.
    * @throws {BrokerUnavailableError}
    */
-  async run(script: Script, keys: number, args: Argument[]): Promise<unknown> {
-    if (!this.#commands.ready) await this.#commands.connect();
-    if (!this.pushes && !this.#refused) await this.#arm();
+  async run(script: Script, args: Argument[], then?: [string, ...Argument[]]): Promise<unknown[]> {
+    await this.#ready();
     try {
-      return await this.#tracked("evalsha", [script.sha, keys, ...args]);
+      return await this.#tracked("evalsha", [script.sha, KEYS, ...args], then);
     } catch (error) {
       if (!(error instanceof Error && error.message.includes("NOSCRIPT"))) throw error;
-      return await this.#tracked("eval", [script.lua, keys, ...args]);
+      return await this.#tracked("eval", [script.lua, KEYS, ...args], then);
     }
+  }
+
+  /** Does all of these commands or none. @throws {BrokerUnavailableError} */
+  async transact(commands: readonly [string, ...Argument[]][]): Promise<unknown[]> {
+    await this.#ready();
+    // Sent together, so that no other command of this connection comes between them.
+    this.#commands.send("multi", []).catch(() => {});
+    for (const [name, ...args] of commands) this.#commands.send(name, args).catch(() => {});
+    const answers = await this.#commands.send("exec", []) as unknown[];
+    for (const answer of answers) if (answer instanceof Error) throw answer;
+    return answers;
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#commands.close(), this.#subscriber.close()]);
   }
 
-  async #tracked(command: string, args: Argument[]): Promise<unknown> {
-    // Sent together, so that no other command of this connection comes between them.
+  async #ready(): Promise<void> {
+    if (!this.#commands.ready) await this.#commands.connect();
+    if (!this.pushes && !this.#refused) await this.#arm();
+  }
+
+  async #tracked(command: string, args: Argument[], then?: [string, ...Argument[]]): Promise<unknown[]> {
+    // Sent together here, too.
     if (this.pushes) {
       this.#commands.send("client", ["caching", "yes"]).catch(() => this.#trackedBy = undefined);
     }
-    return await this.#commands.send(command, args);
+    const answer = this.#commands.send(command, args);
+    if (then === undefined) return [await answer];
+    const [name, ...rest] = then;
+    return await Promise.all([answer, this.#commands.send(name, rest)]);
   }
 
   /** Has the server tell the subscriber of changes. Where it can't now, those who wait look by themselves. */
