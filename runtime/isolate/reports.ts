@@ -1,8 +1,10 @@
 /** What an isolate has finished and not told yet: from **run** to **settle**, several reports a message. */
 import type { ClaimBoard, Job } from "./claim_board.ts";
 
-/** Reports leave together, but none waits longer than this for the others. */
+/** Reports leave together, but none waits longer than this for tasks that wait for something. */
 const REPORT_EVERY_MS = 1;
+/** Nor longer than this for tasks that begin at once: they are known to be quick. */
+const GATHER_MS = 4;
 /** A task that may take longer than this holds back nobody's report: they leave before it starts. */
 const QUICK_MS = 1;
 /** By how much the memory of a slow run fades with each quick one after it. */
@@ -48,7 +50,7 @@ export class Reports {
 
   /** Posts what has waited long enough at `now` (`performance.now()`). */
   flushLate(now: number): void {
-    if (now - this.#last >= REPORT_EVERY_MS) this.flush();
+    if (now - this.#last >= GATHER_MS) this.flush();
   }
 
   /** Posts within a millisecond. */

@@ -12,6 +12,7 @@ import { put } from "./plain_value.ts";
 import { needsCare, parsePlainJson } from "./python_json.ts";
 import { serializerFor } from "./serializers.ts";
 import type { SignatureData } from "./task_call.ts";
+import { readUsualTask } from "./usual_task.ts";
 
 export { BadMessageError } from "./bad_message.ts";
 
@@ -82,6 +83,15 @@ type Fields = Record<string, unknown>;
  * @throws {BadMessageError} Always this one, with a short `reason`, and the task's id and name where they can be read.
  */
 export function decodeTask(text: string, limits: MessageLimits = {}): TaskRequest {
+  const { accept, maxBodyBytes = MAX_BODY_BYTES } = limits;
+  const usual = accept === undefined || accept.includes("json")
+    ? readUsualTask(text, maxBodyBytes)
+    : undefined;
+  return usual ?? decodeAnyTask(text, limits);
+}
+
+/** The same for any message whatever, without a look at whether it is a usual one. @throws {BadMessageError} */
+export function decodeAnyTask(text: string, limits: MessageLimits = {}): TaskRequest {
   let raw = parseEnvelope(text, parsePlainJson);
   let headers = isRecord(raw.headers) ? raw.headers : {};
   const bare = raw.body === undefined && raw.task !== undefined;

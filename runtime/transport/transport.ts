@@ -179,6 +179,8 @@ export interface Pace {
   readonly width: number;
   /** Milliseconds that finished work waits for more to go with it while all isolates have enough to do. */
   readonly gather: number;
+  /** A step beside one that is under way settles or fetches so much, or waits as long for more. Default 1. */
+  readonly least?: number;
 }
 
 /** The pace of brokers for which many small steps at once are as good as few large ones. */

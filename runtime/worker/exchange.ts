@@ -90,20 +90,29 @@ export class Exchange {
 
   /** Starts as many steps as there is work for, or lets it gather for a moment. */
   pump(): void {
-    const { batch, gather } = this.#options.receiver.pace;
+    const { batch } = this.#options.receiver.pace;
     if (!this.#fetching || this.#finished.length >= batch || this.#options.hungry()) this.#start();
-    else if (this.#finished.length > 0) {
-      this.#gathering ??= this.#options.clock.after(gather, () => this.#start());
-    }
+    else if (this.#finished.length > 0) this.#gather();
   }
 
-  #start(): void {
-    if (this.#gathering !== undefined) this.#options.clock.cancel(this.#gathering);
-    this.#gathering = undefined;
+  #gather(): void {
+    const { clock, receiver } = this.#options;
+    this.#gathering ??= clock.after(receiver.pace.gather, () => {
+      this.#gathering = undefined;
+      this.#start(1);
+    });
+  }
+
+  /** Starts steps, of which those beside another that is under way carry `least`. */
+  #start(least = this.#options.receiver.pace.least ?? 1): void {
     const { batch, width } = this.#options.receiver.pace;
     while (this.#underWay < Math.min(width, this.#options.width)) {
       const room = this.#fetching ? Math.min(batch, this.#options.room() - this.#asked) : 0;
       if (this.#finished.length === 0 && (room <= 0 || this.#nothingReady)) break;
+      if (this.#underWay > 0 && this.#finished.length < least && room < least) {
+        this.#gather();
+        break;
+      }
       const settlements = this.#finished.length <= batch ? this.#finished : this.#finished.slice(0, batch);
       this.#finished = this.#finished.length <= batch ? [] : this.#finished.slice(batch);
       void this.#step(settlements, Math.max(0, room));

@@ -7,7 +7,7 @@ import { encodeEnvelope } from "../../protocol/envelope.ts";
 import {
   BrokerUnavailableError,
   type Delivery,
-  QUICK_PACE,
+  type Pace,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
@@ -30,6 +30,8 @@ import { lookInterval, Watch } from "./watch.ts";
 
 /** Deliveries that one script settles or fetches at most. */
 const BATCH = 256;
+/** A step costs as much as two tasks, so many small ones would cost more than what they carry. */
+const PACE: Pace = { batch: BATCH, ahead: 256, width: 4, gather: 1, least: 96 };
 /** Delayed messages of one queue that one script moves back. */
 const PROMOTE = 256;
 /** Milliseconds until what others delayed is looked for. */
@@ -49,7 +51,7 @@ export interface ReceiverContext {
 
 export class RedisReceiver implements Receiver {
   readonly storesResults: boolean;
-  readonly pace = QUICK_PACE;
+  readonly pace = PACE;
   readonly #context: ReceiverContext;
   readonly #commands: RedisConnection;
   readonly #keys: RedisKeys;
