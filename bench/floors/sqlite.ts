@@ -26,7 +26,7 @@ function step(tags: readonly number[], texts: readonly string[]): Promise<Batch<
   for (let i = 0; i < texts.length; i += 2) {
     results.push({ id: texts[i], state: "SUCCESS", text: texts[i + 1], ttl: DAY });
   }
-  return db.write(() => {
+  return db.writeAhead(() => {
     const now = Date.now();
     db.part(StoredResults).put(results, now);
     db.part(SettleStep).acknowledge([...tags]);

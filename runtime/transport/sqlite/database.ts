@@ -7,6 +7,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { BrokerUnavailableError } from "../transport.ts";
 import { BadUrlError } from "../url.ts";
+import { Durability } from "./durability.ts";
 import { explain, isLocked } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { needsUpgrade, upgrade } from "./schema.ts";
@@ -39,9 +40,11 @@ export class Database {
   readonly #db: DatabaseSync;
   readonly #random: () => number;
   readonly #upkeep: Upkeep;
+  /** Undefined where nobody is to wait for the disk. */
+  readonly #durability: Durability | undefined;
   readonly #parts = new Map<unknown, unknown>();
   readonly #begin: StatementSync;
-  readonly #commit: StatementSync;
+  readonly #end: StatementSync;
   /** Ends one use; tells whether it was the last one. */
   readonly #leave: () => boolean;
   #closed = false;
@@ -86,7 +89,7 @@ export class Database {
     options: DatabaseOptions,
     leave: () => boolean,
   ): Promise<Database> {
-    const { path, synchronous } = location;
+    const { path } = location;
     let db: DatabaseSync | undefined;
     try {
       const opened = db = new DatabaseSync(path);
@@ -94,7 +97,7 @@ export class Database {
         opened.exec("pragma busy_timeout = 0");
         const isNew = needsUpgrade(opened, path);
         opened.exec(
-          `pragma synchronous = ${synchronous};
+          `pragma synchronous = normal;
           pragma cache_size = -65536;
           pragma mmap_size = 1073741824;
           pragma wal_autocheckpoint = 0;
@@ -117,20 +120,26 @@ export class Database {
           throw error;
         }
       });
-      return new Database(path, opened, options, leave);
+      return new Database(location, opened, options, leave);
     } catch (error) {
       db?.close();
       throw explain(error, path);
     }
   }
 
-  private constructor(path: string, db: DatabaseSync, options: DatabaseOptions, leave: () => boolean) {
+  private constructor(
+    { path, synchronous }: DatabaseLocation,
+    db: DatabaseSync,
+    options: DatabaseOptions,
+    leave: () => boolean,
+  ) {
     this.path = path;
+    this.#durability = synchronous === "full" ? new Durability(path) : undefined;
     this.#db = db;
     this.#random = options.random;
     this.#leave = leave;
     this.#begin = db.prepare("begin immediate");
-    this.#commit = db.prepare("commit");
+    this.#end = db.prepare("commit");
     const version = db.prepare("pragma data_version");
     this.wakeUp = new WakeUp(path, () => (version.get() as { data_version: number }).data_version);
     this.#upkeep = new Upkeep(path, db);
@@ -145,18 +154,36 @@ export class Database {
 
   /**
    * Runs `work` as one transaction that has the write lock from its start: all of it is done, or nothing. `committed`
-   * runs right after the commit, before anything else can.
+   * runs right after the commit, before anything else can. Resolves when it is on disk, where the place asks for that.
    *
-   * @throws {BrokerUnavailableError} When nothing was done: the disk is full, the lock is held for too long, ...
+   * @throws {BrokerUnavailableError} When it is not known to be done: the disk is full, the lock is held for too long, ...
    */
   async write<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
+    const value = await this.#commit(work, committed);
+    await this.#durability?.flushed();
+    return value;
+  }
+
+  /**
+   * The same, but resolves with the commit; it is on disk a moment later. For what may be taken back by a power cut,
+   * with all that was committed since, and is then done again.
+   */
+  async writeAhead<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
+    if (this.#durability?.isInDoubt) await this.#durability.flushed();
+    const value = await this.#commit(work, committed);
+    // What fails here is met by the next one.
+    this.#durability?.flushed().catch(() => {});
+    return value;
+  }
+
+  async #commit<T>(work: () => T, committed?: (value: T) => void): Promise<T> {
     while (this.#upkeep.hold !== undefined) await this.#upkeep.hold;
     return await this.#unlocked(() => {
       let value: T;
       this.#begin.run();
       try {
         value = work();
-        this.#commit.run();
+        this.#end.run();
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec("rollback");
         throw error;
@@ -207,6 +234,7 @@ export class Database {
     this.#closed = true;
     this.wakeUp.close();
     await this.#upkeep.close();
+    await this.#durability?.close();
     this.#db.close();
   }
 }
