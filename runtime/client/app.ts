@@ -9,7 +9,7 @@ import { compileRoutes } from "../config/task_routes.ts";
 import type { TaskFunction, TaskOptions } from "../isolate/task_definition.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
-import { openResultStore } from "../results/open.ts";
+import { isAmqp, openResultStore, resultUrl } from "../results/open.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
@@ -66,6 +66,8 @@ export class App implements AsyncDisposable {
   readonly #waiter: ResultWaiter;
   readonly #source: ResultSource;
   readonly #eager: Eager | undefined;
+  /** The queue of this app's own results, where results are sent to their callers. */
+  readonly #replyTo: string | undefined;
   #transport: Promise<Transport> | undefined;
   #results: Promise<ResultStore> | undefined;
   /** Ends the connecting that is still under way when the app disconnects. */
@@ -96,7 +98,8 @@ export class App implements AsyncDisposable {
     this.#clock = clock;
     this.#random = random;
     this.#route = compileRoutes(this.settings.taskRoutes);
-    this.#publisher = new Publisher(() => this.#connected(), clock, random);
+    this.#replyTo = isAmqp(resultUrl(this.settings)) ? uid() : undefined;
+    this.#publisher = new Publisher(() => this.#readyToSend(), clock, random);
     this.#waiter = new ResultWaiter(() => this.results());
     this.inspect = new Inspect(() => this.transport(), clock);
     this.#eager = this.settings.taskAlwaysEager ? new Eager(this.settings, clock) : undefined;
@@ -193,17 +196,19 @@ export class App implements AsyncDisposable {
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   results(): Promise<ResultStore> {
-    return this.#patiently(() => {
-      if (this.#results === undefined) {
-        const opening = connect(
-          openResultStore(this.#resultUrl, { clock: this.#clock }),
-          this.#closing.signal,
-        );
-        this.#results = opening;
-        opening.catch(() => this.#results === opening && (this.#results = undefined));
-      }
-      return this.#results;
-    });
+    return this.#patiently(() => this.#openResults());
+  }
+
+  #openResults(): Promise<ResultStore> {
+    if (this.#results === undefined) {
+      const opening = connect(
+        openResultStore(this.#resultUrl, { clock: this.#clock, replyTo: this.#replyTo }),
+        this.#closing.signal,
+      );
+      this.#results = opening;
+      opening.catch(() => this.#results === opening && (this.#results = undefined));
+    }
+    return this.#results;
   }
 
   /** Resolves when no call waits any more to be published. */
@@ -228,7 +233,7 @@ export class App implements AsyncDisposable {
   }
 
   get #resultUrl(): string {
-    return this.settings.resultBackend ?? this.settings.brokerUrl;
+    return resultUrl(this.settings);
   }
 
   #send<Result>(
@@ -244,12 +249,19 @@ export class App implements AsyncDisposable {
     if (this.#eager !== undefined) options = { ...options, countdown: undefined, eta: undefined };
     const call = { id, task: name, args, kwargs };
     const route = this.#route(name, args, kwargs);
-    const message = encodeTask(completeCall(call, options, task, route, this.settings, this.#clock.now()));
+    const complete = completeCall(call, options, task, route, this.settings, this.#clock.now());
+    const message = encodeTask({ ...complete, replyTo: complete.replyTo ?? this.#replyTo });
     const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
     const own = run && { name, module: name, run, options: task };
     const published = this.#eager?.run(id, name, message, own) ?? this.#publisher.publish(message, timeout);
     const lost = (error: unknown) => tellLost(`Task ${name}[${id}]`, error);
     return new AsyncResult<Result>(id, this.#source, { task: name, published, lost });
+  }
+
+  /** The connection to publish on; the queue for the results is there before the first task is. */
+  async #readyToSend(): Promise<Transport> {
+    if (this.#replyTo !== undefined) await this.#openResults();
+    return await this.#connected();
   }
 
   /** The connection that is there, or one try to have it. */

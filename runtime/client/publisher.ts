@@ -5,7 +5,7 @@
 import { type Clock, sleep } from "../clock.ts";
 import { withResolvers } from "../platform.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
-import { BrokerUnavailableError, type Transport } from "../transport/transport.ts";
+import { BrokerUnavailableError, PublishError, type Transport } from "../transport/transport.ts";
 
 /** How many messages one batch carries. */
 const BATCH = 1000;
@@ -77,6 +77,13 @@ export class Publisher {
         for (const { resolve } of batch) resolve();
         pause = FIRST_PAUSE_MS;
       } catch (error) {
+        if (error instanceof PublishError) {
+          batch.forEach(({ resolve, reject }, i) => {
+            const failure = error.failures.get(i);
+            failure === undefined ? resolve() : reject(failure);
+          });
+          continue;
+        }
         if (!(error instanceof BrokerUnavailableError) || error.permanent) {
           for (const { reject } of batch) reject(error);
           continue;

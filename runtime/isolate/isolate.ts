@@ -82,8 +82,14 @@ export const Report = {
   REQUEUE: 5,
 } as const;
 
-/** A state stored while a task runs: id, state, text, seconds to keep it. */
-export type StateReport = readonly [id: string, state: string, text: string, ttl: number];
+/** A state stored while a task runs: id, state, text, seconds to keep it, where the caller waits for it. */
+export type StateReport = readonly [
+  id: string,
+  state: string,
+  text: string,
+  ttl: number,
+  replyTo: string | undefined,
+];
 
 /** One log line from inside, with the task it belongs to ("" for none). */
 export interface LogReport {

@@ -66,7 +66,7 @@ export class Outcomes {
       taskId: request.id,
       ...this.#extra(request),
     });
-    return [request.id, state, text, this.ttl(task)];
+    return [request.id, state, text, this.ttl(task), request.replyTo ?? undefined];
   }
 
   /** Seconds to keep a task's result. */

@@ -1,7 +1,7 @@
 /**
  * The contract of a result store (Celery: result backend): where a task's state and result are put when it is
- * settled, and where its caller finds them. `memory.ts`, `sqlite.ts` and `redis.ts` implement it; nothing else
- * in the code knows which one runs.
+ * settled, and where its caller finds them. `memory.ts`, `sqlite.ts`, `redis.ts` and `rpc.ts` implement it; nothing
+ * else in the code knows which one runs.
  */
 
 /** One state of one task on its way into a store. */
@@ -14,6 +14,8 @@ export interface StoredResult {
   readonly text: string;
   /** Seconds to keep it; 0 keeps it for ever. */
   readonly ttl: number;
+  /** Where the caller waits for it, for stores that send results to their callers (rpc). */
+  readonly replyTo?: string;
 }
 
 export interface ResultStore extends AsyncDisposable {

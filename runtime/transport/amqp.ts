@@ -5,6 +5,7 @@
 import type { Options } from "amqplib";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
+import { RpcResults } from "../results/rpc.ts";
 import { AmqpConnection } from "./amqp/connection.ts";
 import { deadQueue, newestLetters } from "./amqp/dead_letters.ts";
 import { DelayedDelivery } from "./amqp/delayed.ts";
@@ -48,6 +49,7 @@ class AmqpTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 9;
   readonly ways: BrokerWays;
+  readonly #place: AmqpPlace;
   readonly #options: TransportOptions;
   /** Messages go out on one connection and come in on another: a broker that is full stops the first alone. */
   readonly #publishing: AmqpConnection;
@@ -74,6 +76,7 @@ class AmqpTransport implements Transport {
       acksUnanswered: true,
       tellsUnroutable: true,
     };
+    this.#place = place;
     this.#options = options;
     this.#publishing = new AmqpConnection(place, options);
     this.#receiving = new AmqpConnection(place, options);
@@ -125,6 +128,8 @@ class AmqpTransport implements Transport {
   async receive(options: ReceiverOptions): Promise<Receiver> {
     await this.connect();
     await this.#receiving.connect();
+    const { results } = options;
+    const here = results instanceof RpcResults && results.identity === this.#place.identity;
     const receiver = new AmqpReceiver(options, {
       receiving: this.#receiving,
       publishing: this.#publishing,
@@ -133,6 +138,7 @@ class AmqpTransport implements Transport {
       publishingTopology: this.#publishingTopology,
       delayed: this.#delayed,
       options: this.#options,
+      ...(here && { reply: (result, replyTo) => results.reply(result, replyTo) }),
       closed: () => void this.#receivers.delete(receiver),
     });
     await receiver.open();

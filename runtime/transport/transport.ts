@@ -1,7 +1,7 @@
 /**
  * The contract of a transport (Celery: broker transport): how messages are published to a broker and how a worker
- * receives and settles them. `memory.ts`, `sqlite.ts` and `redis.ts` implement it and pass one conformance suite
- * (`tests/conformance/transports.ts`); nothing else in the code knows which broker runs.
+ * receives and settles them. `memory.ts`, `sqlite.ts`, `redis.ts` and `amqp.ts` implement it and pass one conformance
+ * suite (`tests/conformance/transports.ts`); nothing else in the code knows which broker runs.
  *
  * A transport is pulled: a worker asks for as many deliveries as it has room for, so back-pressure needs no second
  * mechanism. Everything takes arrays, because a batch is the unit of I/O; what happens to one message of a batch

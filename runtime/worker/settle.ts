@@ -22,18 +22,23 @@ export function settlementOf(
   extra: number | string,
   ttl: number,
 ): Settlement {
+  const { replyTo } = delivery;
   switch (report) {
     case Report.REQUEUE:
       return { delivery, outcome: "return" };
     case Report.DELAYED:
       return { delivery, outcome: "delay", due: extra as number };
     case Report.DEAD: {
-      const result = text === "" ? undefined : { id, state: "FAILURE", text, ttl };
+      const result = text === "" ? undefined : { id, state: "FAILURE", text, ttl, replyTo };
       return { delivery, outcome: "dead", reason: extra as string, result };
     }
     default: {
       if (text === "") return { delivery, outcome: "ack" };
-      return { delivery, outcome: "ack", result: { id, state: STATES[report], text, ttl: extra as number } };
+      return {
+        delivery,
+        outcome: "ack",
+        result: { id, state: STATES[report], text, ttl: extra as number, replyTo },
+      };
     }
   }
 }
@@ -49,5 +54,5 @@ export function workerLost(
   if (task === undefined) return undefined;
   const error = new WorkerLostError(`the isolate that ran ${task.task} died: ${reason}`);
   const text = encodeFailure(task.id, error, now, { taskModule: "billiard.exceptions" });
-  return { id: task.id, state: "FAILURE", text, ttl };
+  return { id: task.id, state: "FAILURE", text, ttl, replyTo: delivery.replyTo };
 }

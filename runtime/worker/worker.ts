@@ -10,7 +10,7 @@ import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts
 import { withResolvers } from "../platform.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
-import { openResultStore } from "../results/open.ts";
+import { openResultStore, resultUrl } from "../results/open.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Delivery, Receiver, Transport } from "../transport/transport.ts";
@@ -218,7 +218,7 @@ export class Worker implements AsyncDisposable {
     const { settings, random, queues } = this.#options;
     const { signal } = this.#connecting;
     const shared = { ...settings.brokerTransportOptions, clock: this.#clock, random };
-    const results = settings.resultBackend ?? settings.brokerUrl;
+    const results = resultUrl(settings);
     this.#transport = await openTransport(settings.brokerUrl, shared);
     this.#results = await openResultStore(results, { clock: this.#clock });
     signal.throwIfAborted();
@@ -323,8 +323,8 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  #storeState([id, state, text, ttl]: StateReport): void {
-    this.#states.write({ id, state, text, ttl });
+  #storeState([id, state, text, ttl, replyTo]: StateReport): void {
+    this.#states.write({ id, state, text, ttl, replyTo });
   }
 
   #handBack(deliveries: readonly Delivery[]): void {

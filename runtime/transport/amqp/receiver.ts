@@ -3,6 +3,7 @@
  * between them. What has no room here is not kept here: it goes back for others.
  */
 import type { TimerHandle } from "../../clock.ts";
+import type { StoredResult } from "../../results/result_store.ts";
 import {
   type Delivery,
   QUICK_PACE,
@@ -44,7 +45,8 @@ export interface ReceiverContext {
   readonly publishingTopology: Topology;
   readonly delayed: DelayedDelivery;
   readonly options: TransportOptions;
-  readonly result?: (settlement: Settlement, replyTo: string | undefined) => Outgoing | undefined;
+  /** The message that brings a result to its caller, where results go over this broker. */
+  readonly reply?: (result: StoredResult, replyTo: string | undefined) => Outgoing | undefined;
   /** Called once it is closed. */
   readonly closed: () => void;
 }
@@ -79,7 +81,7 @@ export class AmqpReceiver implements Receiver {
   constructor(options: ReceiverOptions, context: ReceiverContext) {
     this.#options = options;
     this.#context = context;
-    this.storesResults = context.result !== undefined;
+    this.storesResults = context.reply !== undefined;
     const { clock, maxDeliveries } = context.options;
     this.#messages = new SettlingMessages({
       publisher: context.publisher,
@@ -88,7 +90,7 @@ export class AmqpReceiver implements Receiver {
       clock,
       maxDeliveries,
       events: options.events,
-      ...(context.result && { result: context.result }),
+      ...(context.reply && { reply: context.reply }),
     });
     const { name } = context.publishing.place;
     const stop = [

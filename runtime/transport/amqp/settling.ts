@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { type Clock, sleep } from "../../clock.ts";
 import { markRestored } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire_message.ts";
+import type { StoredResult } from "../../results/result_store.ts";
 import { BrokerUnavailableError, type ReceiverEvents, type Settlement } from "../transport.ts";
 import type { DelayedDelivery } from "./delayed.ts";
 import { deadLetter, deadQueue } from "./dead_letters.ts";
@@ -29,7 +30,7 @@ export interface SettlingContext {
   readonly maxDeliveries: number;
   readonly events: ReceiverEvents;
   /** The message that brings a result to its caller, where results go over this broker. */
-  readonly result?: (settlement: Settlement, replyTo: string | undefined) => Outgoing | undefined;
+  readonly reply?: (result: StoredResult, replyTo: string | undefined) => Outgoing | undefined;
 }
 
 const RETRY = 100;
@@ -46,7 +47,7 @@ export class SettlingMessages {
   isPlain({ settlement, held }: Settling): boolean {
     const { outcome, follow, result } = settlement;
     if (follow !== undefined && follow.length > 0) return false;
-    if (result !== undefined && this.#context.result !== undefined) return false;
+    if (result !== undefined && held.replyTo !== undefined && this.#context.reply !== undefined) return false;
     return outcome === "ack" || outcome === "return" && !held.stream.counted;
   }
 
@@ -83,8 +84,9 @@ export class SettlingMessages {
     const messages: Outgoing[] = [];
     for (const { settlement, held } of settling) {
       for (const message of settlement.follow ?? []) messages.push(await this.#follow(message));
-      const result = this.#context.result?.(settlement, held.replyTo);
-      if (result !== undefined) messages.push(result);
+      const { result } = settlement;
+      const reply = result && this.#context.reply?.(result, held.replyTo);
+      if (reply !== undefined) messages.push(reply);
       const moved = await this.#moved(settlement, held);
       if (moved !== undefined) messages.push(moved);
     }

@@ -16,6 +16,9 @@ const KNOWN: Readonly<Record<string, { readonly type: string; readonly durable: 
   [REPLIES]: { type: "direct", durable: false },
 };
 
+/** Replies to remote control are for the connection that asked, and go with it. */
+const REPLY_QUEUE: Options.AssertQueue = { durable: false, exclusive: true, expires: 10_000 };
+
 /** A queue that does not exist and may not be made by this user. */
 export class QueueMissingError extends Error {
   override readonly name = "QueueMissingError";
@@ -46,7 +49,7 @@ export class Topology {
   }
 
   /** Makes sure that a queue exists. @throws {QueueMissingError} @throws {BrokerUnavailableError} */
-  queue(name: string, options: Options.AssertQueue = {}): Promise<void> {
+  queue(name: string, options?: Options.AssertQueue): Promise<void> {
     let declared = this.#queues.get(name);
     if (declared === undefined) {
       declared = this.#declare(name, options);
@@ -54,6 +57,11 @@ export class Topology {
       declared.then(() => this.#declared.add(name), () => this.#queues.delete(name));
     }
     return declared;
+  }
+
+  /** Makes sure that a client's queue of results exists; it goes after `expires` seconds without a reader. */
+  replyQueue(name: string, expires: number): Promise<void> {
+    return this.queue(name, { durable: true, expires: expires * 1000 });
   }
 
   /** Makes sure that an exchange exists, of the type that it has in Celery, else of `type`. */
@@ -90,8 +98,7 @@ export class Topology {
   /** Binds a queue, which is made where it is missing, to an exchange. */
   async bind(exchange: string, routingKey: string, queue: string): Promise<void> {
     await this.exchange(exchange, "direct");
-    // Replies are for the connection that asked, and are gone with it.
-    await this.queue(queue, exchange === REPLIES ? { durable: false, exclusive: true, expires: 10_000 } : {});
+    await this.queue(queue, exchange === REPLIES ? REPLY_QUEUE : undefined);
     await this.#connection.once((channel) => channel.bindQueue(queue, exchange, routingKey));
   }
 
@@ -106,13 +113,13 @@ export class Topology {
     this.#exchanges = new Map();
   }
 
-  async #declare(name: string, options: Options.AssertQueue): Promise<void> {
+  /** Without `options` it is a queue of tasks, as Celery declares it: bound to an exchange of its own name. */
+  async #declare(name: string, options?: Options.AssertQueue): Promise<void> {
     if (await exists(this.#connection, (channel) => channel.checkQueue(name))) return;
     try {
       await this.#connection.once(async (channel) => {
-        const own = options.durable === false ? {} : argumentsOf(this.#arguments);
-        await channel.assertQueue(name, { ...options, arguments: own });
-        if (options.durable === false) return;
+        await channel.assertQueue(name, options ?? { arguments: argumentsOf(this.#arguments) });
+        if (options !== undefined) return;
         await channel.assertExchange(name, "direct", { durable: true });
         await channel.bindQueue(name, name, name);
       });
