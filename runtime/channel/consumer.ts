@@ -2,7 +2,7 @@
 import { systemClock } from "../clock.ts";
 import { parsePythonJson } from "../protocol/python_json.ts";
 import { END, lineName } from "./channel.ts";
-import { Intake } from "./intake.ts";
+import { Intake, over } from "./intake.ts";
 import { openChannels } from "./open.ts";
 import { type ChannelOptions, flowOptions, TTL } from "./options.ts";
 import type { WaitOptions } from "./outflow.ts";
@@ -106,7 +106,8 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new Error(`the consumer of ${this.id} was closed`));
-    await (this.#releasing ??= this.#intake.release()).catch(() => {});
+    // What a broker that does not answer now has not heard of comes again.
+    await over(this.#releasing ??= this.#intake.release(), systemClock, 0).catch(() => {});
     const { url, clock = systemClock } = this.#options;
     await openChannels(url, clock).then((store) => store.rest(), () => {});
   }
@@ -146,11 +147,12 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
     return clock.monotonic() + timeout * 1000;
   }
 
-  #fill({ signal }: WaitOptions, deadline: number): Promise<boolean> {
+  async #fill({ signal }: WaitOptions, deadline: number): Promise<boolean> {
     const { clock = systemClock } = this.#options;
     const closing = this.#closing.signal;
+    closing.throwIfAborted();
     const timeout = Math.max(0, deadline - clock.monotonic()) / 1000;
-    return this.#intake.fill({ timeout, signal: signal ? AbortSignal.any([signal, closing]) : closing });
+    return await this.#intake.fill({ timeout, signal: signal ? AbortSignal.any([signal, closing]) : closing });
   }
 }
 

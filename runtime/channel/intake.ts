@@ -36,6 +36,7 @@ export class Intake {
   #taking: Promise<void> | undefined;
   /** Whether the broker has been there once: from then on its return is waited for. */
   #met = false;
+  #released = false;
 
   /** `open` is asked for the line's end when something is to be read. */
   constructor(open: () => Promise<LineReader>, options: FlowOptions) {
@@ -61,7 +62,7 @@ export class Intake {
   }
 
   /**
-   * Waits until there is something at hand, and tells whether there is. To ask says that what was handed out is done with.
+   * Waits until there is something at hand, and tells whether there is: not when it is released. To ask says that what was handed out is done with.
    *
    * @throws {ChannelTakenError} When another reader has taken over.
    * @throws {BrokerUnavailableError}
@@ -69,6 +70,7 @@ export class Intake {
    */
   async fill({ timeout = Infinity, signal }: WaitOptions = {}): Promise<boolean> {
     const { clock, random, pollInterval } = this.#options;
+    if (this.#released) return false;
     const end = clock.monotonic() + timeout * 1000;
     const reader = await (this.#reader ??= this.#open());
     const alarm = new Alarm();
@@ -78,6 +80,7 @@ export class Intake {
       for (;;) {
         alarm.set();
         signal?.throwIfAborted();
+        if (this.#released) return false;
         // What another began to take, it may have looked for before this one listened.
         const isOurs = this.#taking === undefined;
         const taking = this.#taking ??= this.#take(reader, end);
@@ -97,6 +100,8 @@ export class Intake {
 
   /** Reads no more: what was handed out is done with, what was not goes back. */
   async release(): Promise<void> {
+    this.#released = true;
+    for (const alarm of this.#alarms) alarm.ring();
     await this.#taking?.catch(() => {});
     const done = this.#at;
     this.#texts = [];
@@ -141,7 +146,7 @@ export class Intake {
       } catch (error) {
         const hopeless = !(error instanceof BrokerUnavailableError) || error.permanent;
         const now = clock.monotonic();
-        if (hopeless || now >= end || (!this.#met && now >= limit)) throw error;
+        if (hopeless || this.#released || now >= end || (!this.#met && now >= limit)) throw error;
       }
       await sleep(clock, pause * (0.5 + random()));
     }
@@ -155,7 +160,12 @@ const GRACE_MS = 1_000;
  * Resolves with true when `waited` does, with false when it has taken too long: it goes on then.
  * @throws What it rejects with. @throws The signal's reason.
  */
-function over(waited: Promise<void>, clock: Clock, ms: number, signal?: AbortSignal): Promise<boolean> {
+export function over(
+  waited: Promise<void>,
+  clock: Clock,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
   if (ms === Infinity && signal === undefined) return waited.then(() => true);
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal?.reason);

@@ -23,6 +23,8 @@ export interface FlowOptions {
   readonly pollInterval: number;
   /** Seconds for which a broker that is away is tried. */
   readonly patience: number;
+  /** Seconds without any room after which all that waits to be sent is given up. Default: never. */
+  readonly roomPatience?: number;
 }
 
 /** Texts, and characters, that one step carries at most. */
@@ -60,7 +62,8 @@ export class Outflow {
   #next = 1;
   /** Whether what was last pushed may be in the line although nobody said so. */
   #unsure = false;
-  #isFull = false;
+  /** When it was found full, by the monotonic clock; undefined while there is room. */
+  #fullSince: number | undefined;
   #trouble: unknown;
 
   /** `open` is asked for the line's end when there is something to send. */
@@ -127,7 +130,6 @@ export class Outflow {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, pollInterval } = this.#options;
     while (this.#parcels.length > 0) {
       let unwatch;
       try {
@@ -135,22 +137,28 @@ export class Outflow {
         this.#alarm.set();
         unwatch = writer.watch(this.#alarm.ring);
         const stored = await this.#push(writer);
-        if (stored === 0 && this.#parcels.length > 0) {
-          this.#isFull = true;
-          const pause = writer.pushes ? SECOND_NET * (0.8 + random() * 0.4) : pollInterval;
-          await this.#alarm.wait(clock, pause * 1000);
-        }
+        if (stored > 0 || this.#parcels.length === 0) this.#fullSince = undefined;
+        else await this.#awaitRoom(writer);
       } catch (error) {
         for (const parcel of this.#parcels.splice(0)) parcel.reject(error);
         this.#waiting = 0;
+        this.#fullSince = undefined;
         this.#startAnew();
       } finally {
         unwatch?.();
-        this.#isFull = false;
       }
     }
     // In the turn in which there was nothing left: what is sent in the next one starts it again.
     this.#running = undefined;
+  }
+
+  async #awaitRoom(writer: LineWriter): Promise<void> {
+    const { clock, random, pollInterval, roomPatience = Infinity } = this.#options;
+    const now = clock.monotonic();
+    const end = (this.#fullSince ??= now) + roomPatience * 1000;
+    if (now >= end) throw noRoom(this.#line, roomPatience);
+    const pause = writer.pushes ? SECOND_NET * (0.8 + random() * 0.4) : pollInterval;
+    await this.#alarm.wait(clock, Math.min(pause * 1000, end - now));
   }
 
   /** Pushes one batch, again and again while the broker is away; tells how many of it are stored. */
@@ -226,12 +234,14 @@ export class Outflow {
   }
 
   #late(timeout: number): unknown {
-    if (this.#isFull) {
-      return new ChannelFullError(
-        `no room in ${this.#line} for ${timeout} s: nobody reads its messages; have them read, or let the oldest go ` +
-          `(whenFull: "drop-oldest")`,
-      );
-    }
+    if (this.#fullSince !== undefined) return noRoom(this.#line, timeout);
     return this.#trouble ?? new ChannelFullError(`not sent to ${this.#line} within ${timeout} s`);
   }
+}
+
+function noRoom(line: string, seconds: number): ChannelFullError {
+  return new ChannelFullError(
+    `no room in ${line} for ${seconds} s: nobody reads its messages; have them read, or let the oldest go ` +
+      `(whenFull: "drop-oldest")`,
+  );
 }
