@@ -15,11 +15,12 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import { type Bundler, insideBun, libraryModules, programFile } from "../platform.ts";
+import { withClassNames } from "./class_names.ts";
 import { firstModule, programEntries } from "./entries.ts";
 import { BaseMissingError, BuildError, type ExecutableOptions } from "./executable.ts";
 import type { Target } from "./target.ts";
@@ -127,7 +128,13 @@ async function bundle(
     // What runs inside is what runs from the sources, also where a package wrongly says it has no side effects.
     ignoreDCEAnnotations: true,
     throw: false,
-    plugins: [{ name: "celeriac", setup: (build: ResolverBuild) => resolveOwn(build, sources) }],
+    plugins: [{
+      name: "celeriac",
+      setup(build: PluginBuild) {
+        resolveOwn(build, sources);
+        keepClassNames(build);
+      },
+    }],
     compile: {
       outfile,
       ...(target === undefined ? {} : { target: `bun-${target}` }),
@@ -167,17 +174,30 @@ async function putInPlace(built: string, outfile: string): Promise<void> {
   }
 }
 
-interface ResolverBuild {
+interface PluginBuild {
   onResolve(
     options: { readonly filter: RegExp },
     resolve: (wanted: { readonly path: string }) => { path: string } | undefined,
   ): void;
+  onLoad(
+    options: { readonly filter: RegExp },
+    load: (wanted: { readonly path: string }) => Promise<{ contents: string; loader: string } | undefined>,
+  ): void;
 }
 
 /** One copy of the library serves program and task modules; none has to be installed beside these. */
-function resolveOwn(build: ResolverBuild, sources: Sources): void {
+function resolveOwn(build: PluginBuild, sources: Sources): void {
   build.onResolve({ filter: /^celeriac(\/|$)/ }, ({ path }) => {
     return Object.hasOwn(libraryModules, path) ? { path: sources.program(libraryModules[path]) } : undefined;
   });
   build.onResolve({ filter: INSIDE }, ({ path }) => ({ path: sources.unpacked(path) }));
+}
+
+function keepClassNames(build: PluginBuild): void {
+  build.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
+    const contents = withClassNames(await readFile(path, "utf8"));
+    // `.js` may hold JSX, as it may without us.
+    const loader = extname(path).replace(/^\.[cm]?/, "").replace(/^js$/, "jsx");
+    return contents === undefined ? undefined : { contents, loader };
+  });
 }

@@ -2,6 +2,7 @@
 import { access, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { provideLibrary } from "../platform.ts";
 import { SettingsError, type SettingsLayer } from "./resolve.ts";
 import type { GivenSettings } from "./settings.ts";
 
@@ -43,6 +44,7 @@ async function load(file: string, name: string): Promise<GivenSettings> {
   await access(file).catch((cause) => {
     throw new SettingsError(`${name} can't be read: ${(cause as Error).message}`, { cause });
   });
+  provideLibrary();
   let module: { default?: unknown };
   try {
     module = await import(pathToFileURL(file).href);

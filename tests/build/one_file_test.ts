@@ -147,6 +147,15 @@ describe("one executable file", () => {
     });
   }
 
+  it("reads settings that import celeriac", async () => {
+    await machine.write({
+      "settings.ts":
+        'import { TaskError } from "celeriac";\nexport default { taskDefaultQueue: TaskError.name };\n',
+    });
+    const { stdout } = await machine.run("report", "--config", "settings.ts");
+    assert.match(stdout, /taskDefaultQueue +"TaskError" +settings\.ts/);
+  });
+
   it("reloads task modules on disk", async () => {
     const broker = "sqlite:./reload.db";
     await machine.write({ "one.ts": "export const value = (): number => 1;\n" });

@@ -10,12 +10,13 @@ const files = {
   "jobs/mail.ts": `import { task } from "celeriac";
 import { letter } from "letters";
 import { unnamed } from "../aside.ts";
-import { check } from "../check.ts";
+import { check, Refused as Checked } from "../check.ts";
 
 interface Letter { readonly to: string }
+class Refused extends Error {}
 
 export const send = task(
-  { params: ["to", "text"], queue: "mail", priority: 3, throws: [RangeError, "Refused"], resultExpires: 60 },
+  { params: ["to", "text"], queue: "mail", priority: 3, throws: [Refused, Checked, "Other"], resultExpires: 60 },
   (to: string, text = ""): string => letter({ to } satisfies Letter, text),
 );
 export const fail = (to: string): unknown => [check(to)];
@@ -26,7 +27,8 @@ export const nowhere = async (): Promise<unknown> => await unnamed.delay();
   "jobs/deep/count.ts":
     "export default { up: (n: number): number => n + 1, down: (n: number): number => n - 1 };\n",
   "aside.ts": 'import { task } from "celeriac";\n\nexport const unnamed = task(() => 1);\n',
-  "check.ts": "export function check(to: string): never {\n  throw new RangeError(`no ${to}`);\n}\n",
+  "check.ts":
+    "export class Refused extends Error {}\nexport function check(to: string): never {\n  throw new RangeError(`no ${to}`);\n}\n",
   "node_modules/letters/package.json": '{ "name": "letters", "version": "1.0.0", "exports": "./index.cjs" }',
   "node_modules/letters/index.cjs": "exports.letter = ({ to }, text) => `to ${to}: ${text}`;\n",
 };
@@ -63,6 +65,8 @@ describe("an executable with tasks inside", () => {
         const inside = JSON.parse((await go("tasks", "--json")).stdout);
         const outside = await celeriac(["tasks", "-A", "jobs", "--json", "--workdir", sources.path]);
         assert.deepEqual(inside, JSON.parse(outside.stdout));
+        const send = inside.find(({ name }: { name: string }) => name === "mail.send");
+        assert.deepEqual(send.options.throws, ["Refused", "Refused", "Other"]);
         const names = inside.map(({ name }: { name: string }) => name).sort();
         assert.deepEqual(names, [
           ...["deep.count.down", "deep.count.up", "mail.fail", "mail.nowhere", "mail.onward", "mail.send"],
@@ -82,8 +86,8 @@ describe("an executable with tasks inside", () => {
         assert.equal(code, 1);
         const frames = stderr.split("\n").filter((line) => /^\s+at /.test(line));
         assert.equal(frames.length, 2, stderr);
-        assert.match(frames[0], /\bcheck\.ts:2:\d+/);
-        assert.match(frames[1], /\bjobs\/mail\.ts:12:\d+/);
+        assert.match(frames[0], /\bcheck\.ts:3:\d+/);
+        assert.match(frames[1], /\bjobs\/mail\.ts:13:\d+/);
         const nameless = await call("mail.nowhere");
         assert.match(nameless.stderr, /TypeError: a task has no name: .*task\(\{ name \}, fn\)/);
         assert.equal(await worker.stop(), 0);
