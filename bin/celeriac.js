@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { constants as system } from "node:os";
+import { constants as system, devNull } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ const suffix = process.platform === "win32" ? ".exe" : "";
  */
 const runtimes = {
   deno: { flags: ["run", "-A"], brought: `deno${suffix}`, own: `deno${suffix}` },
-  bun: { flags: ["--no-env-file"], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
+  bun: { flags: ["--no-env-file", `--config=${devNull}`], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
 };
 
 /** The program that an installed package `deno` or `bun` stands for. */
