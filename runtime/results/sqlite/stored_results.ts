@@ -2,7 +2,7 @@
  * Results as rows: on a task's way a part of the transaction that settles, and what its caller reads. Each row has a
  * number from a counter that only grows, so that whoever watches asks for what is beyond the last one it has seen.
  */
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { BulkInsert } from "../../transport/sqlite/bulk_insert.ts";
 import type { StoredResult } from "../result_store.ts";
 
@@ -29,14 +29,15 @@ export class StoredResults {
   constructor(db: DatabaseSync) {
     this.#count = db.prepare("update counter set value = value + ? where name = 'result' returning value");
     // Not overwritten: a success that has not expired.
-    this.#put = new BulkInsert(
-      db,
-      "insert into result(n, id, success, expires, body)",
-      5,
-      `on conflict(id) do update
-       set n = excluded.n, success = excluded.success, expires = excluded.expires, body = excluded.body
-       where not result.success or result.expires <= ?`,
-    );
+    this.#put = new BulkInsert(db, {
+      into: "insert into result(n, success, expires, id, body)",
+      shared: 4,
+      own: 2,
+      row: (index, [id, body]) => `?1 + ${index}, ?2, ?3, ${id}, ${body}`,
+      then: `on conflict(id) do update
+             set n = excluded.n, success = excluded.success, expires = excluded.expires, body = excluded.body
+             where not result.success or result.expires <= ?4`,
+    });
     this.#newest = db.prepare("select value from counter where name = 'result'");
     this.#find = db.prepare("select n, id, body from result where id = ? and expires > ?");
     this.#after = db.prepare("select n, id, body from result where n > ? and expires > ? order by n limit ?");
@@ -50,12 +51,19 @@ export class StoredResults {
   /** Stores states, and drops about as many expired ones as it stores. In a write transaction. */
   put(results: readonly StoredResult[], now: number): void {
     if (results.length === 0) return;
-    let n = (this.#count.get(results.length) as { value: number }).value - results.length;
-    const values: SQLInputValue[] = [];
-    for (const { id, state, text, ttl } of results) {
-      values.push(++n, id, state === "SUCCESS" ? 1 : 0, ttl === 0 ? NEVER : now + ttl * 1000, text);
+    let n = (this.#count.get(results.length) as { value: number }).value - results.length + 1;
+    // What follows one another is mostly alike.
+    for (let start = 0, end = 0; start < results.length; start = end) {
+      const { state, ttl } = results[start];
+      const values: string[] = [];
+      for (; end < results.length && results[end].state === state && results[end].ttl === ttl; end++) {
+        values.push(results[end].id, results[end].text);
+      }
+      const first = n;
+      const shared = [state === "SUCCESS" ? 1 : 0, ttl === 0 ? NEVER : now + ttl * 1000, now];
+      this.#put.run(values, (from) => [first + from, ...shared]);
+      n += end - start;
     }
-    this.#put.run(values, [now]);
     this.sweep(now, 2 * results.length);
   }
 

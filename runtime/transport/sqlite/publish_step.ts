@@ -1,5 +1,5 @@
 /** The step publish: messages into queues. All of it runs inside of the caller's write transaction. */
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire_message.ts";
 import { BulkInsert } from "./bulk_insert.ts";
@@ -21,14 +21,21 @@ export function encodeMessage(message: WireMessage): EncodedMessage {
 
 export class PublishStep {
   readonly #addMessages: BulkInsert;
-  readonly #addReady: BulkInsert;
+  readonly #addReady: StatementSync;
   readonly #addQueue: StatementSync;
   readonly #bind: StatementSync;
   readonly #bound: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#addMessages = new BulkInsert(db, "insert into message(body)", 1);
-    this.#addReady = new BulkInsert(db, "insert into ready(queue, priority, id)", 3);
+    this.#addMessages = new BulkInsert(db, {
+      into: "insert into message(body)",
+      shared: 0,
+      own: 1,
+      row: (_, [body]) => body,
+    });
+    this.#addReady = db.prepare(
+      "insert into ready(queue, priority, id) select ?, ?, id from message where id between ? and ?",
+    );
     this.#addQueue = db.prepare("insert into queue(name) values(?) on conflict do nothing");
     this.#bind = db.prepare(
       "insert into binding(exchange, routing_key, queue) values(?, ?, ?) on conflict do nothing",
@@ -49,16 +56,15 @@ export class PublishStep {
         places.push({ queue, priority });
       }
     }
-    const ready: SQLInputValue[] = [];
-    let at = 0;
-    // Rows of one call have ids that follow one another.
-    this.#addMessages.run(texts, [], (lastId, rows) => {
-      for (let id = lastId - rows + 1; id <= lastId; id++) {
-        const { queue, priority } = places[at++];
-        ready.push(queue, priority, id);
-      }
-    });
-    this.#addReady.run(ready);
+    if (texts.length === 0) return;
+    let next = 0;
+    this.#addMessages.run(texts, undefined, (lastId) => next = lastId + 1);
+    // What is added in one transaction has ids that follow one another.
+    for (let start = 0, end = 0, id = next - texts.length; start < places.length; start = end) {
+      const { queue, priority } = places[start];
+      while (end < places.length && places[end].queue === queue && places[end].priority === priority) end++;
+      this.#addReady.run(queue, priority, id, (id += end - start) - 1);
+    }
   }
 
   declare(queues: readonly string[]): void {
