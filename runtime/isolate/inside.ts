@@ -11,6 +11,7 @@ import type { IsolateSettings, LogReport, StateReport } from "./isolate.ts";
 import { loadTasks } from "./load_modules.ts";
 import { Runner } from "./runner.ts";
 import { runningTask } from "./task_context.ts";
+import { userTrace } from "./user_trace.ts";
 
 /** From the main thread, once. */
 export interface StartMessage {
@@ -87,5 +88,5 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
 }
 
 function trace(error: unknown): string {
-  return error instanceof Error ? error.stack ?? String(error) : String(error);
+  return error instanceof Error ? userTrace(error) ?? String(error) : String(error);
 }
