@@ -32,6 +32,7 @@ export type {
   TaskRoutes,
 } from "./runtime/config/task_routes.ts";
 export { TaskModuleError } from "./runtime/isolate/load_modules.ts";
+export type { TaskProgress } from "./runtime/isolate/correspondence.ts";
 export {
   currentTask,
   TaskContext,
@@ -40,6 +41,7 @@ export {
 } from "./runtime/isolate/task_context.ts";
 export type {
   BoundFunction,
+  MessageLimits,
   TaskDescription,
   TaskFunction,
   TaskOptions,
@@ -56,7 +58,7 @@ export {
 export { UnserializableError } from "./runtime/protocol/plain_value.ts";
 export type { DecodedResult, ResultExtra, ResultMeta } from "./runtime/protocol/result_meta.ts";
 export { uid } from "./runtime/protocol/uid.ts";
-export { BrokerUnavailableError } from "./runtime/transport/transport.ts";
+export { BrokerUnavailableError, UnreplicatedError } from "./runtime/transport/transport.ts";
 export { BadUrlError } from "./runtime/transport/url.ts";
 export type { WorkerCounts } from "./runtime/worker/notices.ts";
 export { Worker } from "./runtime/worker/worker.ts";

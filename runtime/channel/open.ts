@@ -38,6 +38,9 @@ async function open(url: string, clock: Clock): Promise<ChannelStore> {
     case "redis":
     case "rediss":
     case "redis+socket":
+    case "sentinel":
+    case "redis+sentinel":
+    case "rediss+sentinel":
       return new (await import("./redis.ts")).RedisChannels(url, options);
     default:
       throw new BadUrlError(

@@ -74,6 +74,7 @@ const transportChecks: { readonly [K in keyof BrokerTransportOptions]: Check } =
   visibilityTimeout: moreThanZeroSeconds,
   maxDeliveries: countOrZero,
   maxMessageBytes: count,
+  masterName: orNull(text),
 };
 
 const checks: { readonly [K in keyof Settings]: Check } = {
@@ -147,7 +148,23 @@ export function resolveSettings(...layers: readonly SettingsLayer[]): Settings {
       },
     };
   }
-  return resolved;
+  return withMaster(resolved);
+}
+
+/** Writes the name of the master that sentinels watch into the URLs that don't say one. */
+function withMaster(settings: Settings): Settings {
+  const { masterName } = settings.brokerTransportOptions;
+  if (masterName === null) return settings;
+  const named = (url: string) =>
+    /^(rediss?\+)?sentinel:/i.test(url) && !/[?&]master_name=/.test(url)
+      ? `${url}${url.includes("?") ? "&" : "?"}master_name=${encodeURIComponent(masterName)}`
+      : url;
+  const { brokerUrl, resultBackend } = settings;
+  return {
+    ...settings,
+    brokerUrl: named(brokerUrl),
+    resultBackend: resultBackend === null ? null : named(resultBackend),
+  };
 }
 
 function given<T extends object>(values: T): T {

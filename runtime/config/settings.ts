@@ -93,6 +93,11 @@ export interface BrokerTransportOptions {
   readonly maxDeliveries: number;
   /** Bytes; a larger message becomes a dead letter unread. Default 16777216, 16 MiB. */
   readonly maxMessageBytes: number;
+  /**
+   * The master that Redis's sentinels watch, for a broker or result store whose URL names sentinels and says no
+   * `master_name` itself (Celery: `master_name`). Default null.
+   */
+  readonly masterName: string | null;
 }
 
 /** How a task's arguments may be compressed. */
@@ -112,6 +117,7 @@ export const defaultSettings: Settings = {
     visibilityTimeout: 3600,
     maxDeliveries: 5,
     maxMessageBytes: 16 * 1024 * 1024,
+    masterName: null,
   },
   resultBackend: null,
   publishTimeout: 10,

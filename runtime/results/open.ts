@@ -56,6 +56,9 @@ export async function openResultStore(url: string, options: StoreOptions = {}): 
     case "redis":
     case "rediss":
     case "redis+socket":
+    case "sentinel":
+    case "redis+sentinel":
+    case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisResults(url, complete);
     case "amqp":
     case "amqps":

@@ -36,6 +36,9 @@ export async function openTransport(
     case "redis":
     case "rediss":
     case "redis+socket":
+    case "sentinel":
+    case "redis+sentinel":
+    case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisTransport(url, complete);
     case "amqp":
     case "amqps":

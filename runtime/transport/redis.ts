@@ -11,6 +11,7 @@ import { bindingMember, RedisKeys, stepOf } from "./redis/keys.ts";
 import { readRedisUrl, type RedisPlace } from "./redis/place.ts";
 import { publishScript } from "./redis/publish_script.ts";
 import { RedisReceiver } from "./redis/receiver.ts";
+import { awaitReplicas } from "./redis/replicas.ts";
 import { RedisSubscriber } from "./redis/subscriber.ts";
 import type {
   DeadLetter,
@@ -42,6 +43,8 @@ class RedisTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #keys: RedisKeys;
   readonly #commands: RedisConnection;
+  /** One of its own where replicas are waited for, since all else on that connection waits as long. */
+  readonly #publishing: RedisConnection;
   readonly #subscriber: RedisSubscriber;
   readonly #inspection: RedisInspection;
   readonly #receivers = new Set<Receiver>();
@@ -54,6 +57,7 @@ class RedisTransport implements Transport {
     this.#options = options;
     this.#keys = new RedisKeys(place.keyPrefix, place.db);
     this.#commands = new RedisConnection(place, options);
+    this.#publishing = place.replicas === undefined ? this.#commands : new RedisConnection(place, options);
     this.#subscriber = new RedisSubscriber(place, options);
     this.#inspection = new RedisInspection(this.#commands, this.#keys);
     this.#commands.watch({ ready: () => this.#declareAgain() });
@@ -73,7 +77,10 @@ class RedisTransport implements Transport {
     const lists = new Map<string, string[]>();
     const routed: (string | number)[] = [];
     const sent: Promise<unknown>[] = [];
+    const publishing = this.#publishing;
     if (!this.#commands.ready) await this.connect();
+    if (!publishing.ready) await publishing.connect();
+    const { generation } = publishing;
     for (const message of messages) {
       const step = stepOf(message.priority);
       const text = encodeEnvelope(message);
@@ -89,10 +96,11 @@ class RedisTransport implements Transport {
       else list.push(text);
     }
     for (const list of lists.values()) {
-      for (const command of pushes(list)) sent.push(this.#commands.send("lpush", command));
+      for (const command of pushes(list)) sent.push(publishing.send("lpush", command));
     }
-    if (routed.length > 0) sent.push(this.#commands.run(publishScript, 0, [this.#keys.prefix, ...routed]));
+    if (routed.length > 0) sent.push(publishing.run(publishScript, 0, [this.#keys.prefix, ...routed]));
     await Promise.all(sent);
+    if (this.#place.replicas !== undefined) await awaitReplicas(publishing, this.#place.replicas, generation);
   }
 
   async bind(exchange: string, routingKey: string, queue: string): Promise<void> {
@@ -171,7 +179,7 @@ class RedisTransport implements Transport {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers].map((receiver) => receiver[Symbol.asyncDispose]()));
-    await Promise.all([this.#subscriber.close(), this.#commands.close()]);
+    await Promise.all([this.#subscriber.close(), this.#commands.close(), this.#publishing.close()]);
   }
 
   /** A server that was started again may have lost what was declared. */

@@ -231,6 +231,12 @@ export class UnroutableError extends Error {
   override readonly name = "UnroutableError";
 }
 
+/** The broker has accepted a message, but not as many of its replicas as were asked for (`?replicas=1`) say that they have. */
+export class UnreplicatedError extends Error {
+  /** `"UnreplicatedError"`. */
+  override readonly name = "UnreplicatedError";
+}
+
 /** The broker or store cannot be reached, or went away in the middle: try again later, unless {@linkcode permanent}. */
 export class BrokerUnavailableError extends Error {
   /** `"BrokerUnavailableError"`. */

@@ -34,5 +34,8 @@ export function urlsOf(url: string): string[] {
 }
 
 function maskOne(url: string): string {
-  return url.replace(/(:\/\/[^/@:]*):[^/]*@(?=[^@]*$)/, "$1:**@").replace(/([?&]password=)[^&]*/gi, "$1**");
+  return url.replace(/(:\/\/[^/@:]*):[^/]*@(?=[^@]*$)/, "$1:**@").replace(
+    /([?&](?:[a-z]+_)?password=)[^&]*/gi,
+    "$1**",
+  );
 }

@@ -37,7 +37,18 @@ describe("resolving settings", () => {
       visibilityTimeout: 3600,
       maxDeliveries: 2,
       maxMessageBytes: 16_777_216,
+      masterName: null,
     });
+  });
+
+  it("writes the name of the master into URLs of sentinels that don't say one", () => {
+    const { brokerUrl, resultBackend } = resolveSettings(given({
+      brokerUrl: "sentinel://a;sentinel://b/1",
+      resultBackend: "redis+sentinel://c/1?master_name=other",
+      brokerTransportOptions: { masterName: "the shop" },
+    }));
+    assert.equal(brokerUrl, "sentinel://a;sentinel://b/1?master_name=the%20shop");
+    assert.equal(resultBackend, "redis+sentinel://c/1?master_name=other");
   });
 
   it("takes undefined for not given", () => {

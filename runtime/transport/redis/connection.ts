@@ -6,6 +6,7 @@ import { Command, Redis } from "ioredis";
 import type { Clock } from "../../clock.ts";
 import { sleep } from "../../clock.ts";
 import { BrokerUnavailableError } from "../transport.ts";
+import { connectorTo, type FindingConnector } from "./finder.ts";
 import type { RedisPlace } from "./place.ts";
 import type { Script } from "./script.ts";
 import { reasonOf, type Refusal } from "./refusal.ts";
@@ -52,6 +53,9 @@ export class RedisConnection {
   readonly #redis: Redis;
   readonly #listeners = new Set<ConnectionListener>();
   readonly #waiting = new Set<Waiter>();
+  /** Where the server moves: how it is found, and the end of hearing that it has moved. */
+  #connector: FindingConnector | undefined;
+  #unfollow: (() => void) | undefined;
   /** Tries to connect so far. */
   #tries = 0;
   #refusal: Refusal | undefined;
@@ -63,6 +67,9 @@ export class RedisConnection {
     this.place = place;
     this.#clock = options.clock;
     this.#redis = new Redis({
+      ...(place.finder !== undefined && {
+        Connector: connectorTo(place.finder, place.tls, (connector) => this.#connector = connector),
+      }),
       ...(place.socket === undefined ? { host: place.host, port: place.port } : { path: place.socket }),
       db: place.db,
       username: place.username,
@@ -92,6 +99,11 @@ export class RedisConnection {
   /** Whether commands can be sent now. */
   get ready(): boolean {
     return this.#redis.status === "ready" && !this.#closed;
+  }
+
+  /** Changes with each new connection to the server. */
+  get generation(): number {
+    return this.#tries;
   }
 
   /** For subscriptions, which ioredis hands out as events. */
@@ -171,6 +183,7 @@ export class RedisConnection {
       ]);
       giveUp.abort();
     }
+    this.#unfollow?.();
     this.#redis.disconnect();
     for (const waiter of [...this.#waiting]) waiter.reject(this.#unavailable());
     this.#listeners.clear();
@@ -224,6 +237,7 @@ export class RedisConnection {
   #ready(): void {
     if (this.#closed || this.#redis.status !== "ready") return;
     this.#wasReady = true;
+    this.#unfollow ??= this.place.finder?.follow((now) => this.#connector?.leaveFor(now));
     this.#refusal = undefined;
     for (const waiter of [...this.#waiting]) waiter.resolve();
     for (const listener of [...this.#listeners]) listener.ready?.();

@@ -4,6 +4,10 @@
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { BadUrlError, maskUrl, schemeOf } from "../url.ts";
+import type { ServerFinder } from "./finder.ts";
+import type { Replicas } from "./replicas.ts";
+import { readSeeds } from "./seeds.ts";
+import { Sentinels } from "./sentinel.ts";
 
 /** A Redis database and how to get in. */
 export interface RedisPlace {
@@ -13,6 +17,8 @@ export interface RedisPlace {
   readonly identity: string;
   readonly host: string;
   readonly port: number;
+  /** Where a server that moves is now, instead of host and port. */
+  readonly finder?: ServerFinder;
   /** The path of a Unix socket, instead of host and port. */
   readonly socket?: string;
   readonly db: number;
@@ -23,7 +29,12 @@ export interface RedisPlace {
   readonly keyPrefix: string;
   /** Seconds, where the URL says so (kombu: `visibility_timeout`). */
   readonly visibilityTimeout?: number;
+  /** Replicas that must have what is published before it counts as published, and for how many seconds they are awaited. */
+  readonly replicas?: Replicas;
 }
+
+/** Seconds that replicas are waited for. */
+const REPLICAS_TIMEOUT = 5;
 
 const schemes = ["redis", "rediss", "redis+socket", "socket"];
 
@@ -41,23 +52,26 @@ const certificateChecks: Record<string, boolean> = {
 };
 
 /**
- * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://...` and `redis+socket:///PATH?virtual_host=DB`.
- * Options: `visibility_timeout`, `global_keyprefix`, `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`,
+ * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://...` and `redis+socket:///PATH?virtual_host=DB`,
+ * or a master that sentinels know, as `seeds.ts` reads it. Options: `visibility_timeout`, `global_keyprefix`, `replicas`,
+ * `replicas_timeout`, `sentinel_username`, `sentinel_password`, `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`,
  * `ssl_keyfile`, `ssl_check_hostname`. Others belong to other clients and are left alone.
  *
  * @throws {BadUrlError} What is wrong with it, and what would be right.
  */
 export function readRedisUrl(url: string): RedisPlace {
   const name = maskUrl(url);
-  const scheme = schemeOf(url);
+  const seeds = readSeeds(url);
+  const plain = seeds?.plain ?? url;
+  const scheme = schemeOf(plain);
   if (!schemes.includes(scheme)) {
     throw new BadUrlError(
-      `"${name}" is no Redis URL: write redis://HOST:PORT/DB, rediss:// or redis+socket://`,
+      `"${name}" is no Redis URL: write redis://HOST:PORT/DB, rediss://, redis+socket:// or redis+sentinel://`,
     );
   }
   let parts: URL;
   try {
-    parts = new URL(url.replace(/^[^:]+:/, "http:").replace(noHost, "$&localhost"));
+    parts = new URL(plain.replace(/^[^:]+:/, "http:").replace(noHost, "$&localhost"));
   } catch (cause) {
     throw new BadUrlError(
       `"${name}" is no Redis URL: write redis://[USER:PASSWORD@]HOST[:PORT][/DB], and %-escapes in the password`,
@@ -69,22 +83,33 @@ export function readRedisUrl(url: string): RedisPlace {
   const socket = scheme.endsWith("socket") ? path : undefined;
   const db = databaseNumber(query.get("virtual_host") ?? (socket === undefined ? path : ""), name);
   // URL lowers nothing of use here but drops port 80, the default of the scheme it was read as.
-  const port = Number(parts.port || (/:80(?=[/?#]|$)/.test(url) ? 80 : 6379));
+  const port = Number(parts.port || (/:80(?=[/?#]|$)/.test(plain) ? 80 : 6379));
   const host = parts.hostname.replace(/^\[(.*)\]$/, "$1");
+  // Servers that are found later have names of their own.
+  const tls = scheme === "rediss" ? tlsOptions(query, seeds === undefined ? host : "", name) : undefined;
+  const hosts = seeds?.hosts.map((seed) => `${seed.host}:${seed.port}`).sort().join(",");
   return {
     name,
-    identity: `${socket ?? `${host}:${port}`}/${db}`,
+    identity: `${socket ?? (seeds === undefined ? `${host}:${port}` : `${seeds.master}@${hosts}`)}/${db}`,
     host,
     port,
+    ...(seeds !== undefined && {
+      finder: new Sentinels(seeds.hosts, seeds.master, {
+        username: query.get("sentinel_username") ?? undefined,
+        password: query.get("sentinel_password") ?? undefined,
+        tls,
+      }),
+    }),
     ...(socket !== undefined && { socket }),
     db,
     ...(parts.username !== "" && { username: decoded(parts.username, name) }),
     ...(parts.password !== "" && { password: decoded(parts.password, name) }),
-    ...(scheme === "rediss" && { tls: tlsOptions(query, host, name) }),
+    ...(tls !== undefined && { tls }),
     keyPrefix: query.get("global_keyprefix") ?? "",
     ...(query.has("visibility_timeout") && {
       visibilityTimeout: seconds(query.get("visibility_timeout")!, "visibility_timeout", name),
     }),
+    ...(query.has("replicas") && { replicas: readReplicas(query, name) }),
   };
 }
 
@@ -115,6 +140,19 @@ function seconds(text: string, option: string, name: string): number {
   return value;
 }
 
+function readReplicas(query: URLSearchParams, name: string): Replicas | undefined {
+  const count = query.get("replicas")!;
+  if (!/^\d+$/.test(count)) {
+    throw new BadUrlError(`"${name}" has replicas=${count}: it takes how many of them, as in replicas=1`);
+  }
+  const timeout = query.get("replicas_timeout");
+  if (Number(count) === 0) return undefined;
+  return {
+    count: Number(count),
+    timeout: timeout === null ? REPLICAS_TIMEOUT : seconds(timeout, "replicas_timeout", name),
+  };
+}
+
 function tlsOptions(query: URLSearchParams, host: string, name: string): ConnectionOptions {
   const check = query.get("ssl_cert_reqs") ?? "CERT_REQUIRED";
   const rejectUnauthorized = certificateChecks[check.toLowerCase()];
@@ -125,7 +163,7 @@ function tlsOptions(query: URLSearchParams, host: string, name: string): Connect
   }
   const options: ConnectionOptions = { rejectUnauthorized };
   // A name in the greeting lets servers behind one address tell their certificates apart; an address may not stand there.
-  if (!/^[\d.]+$|:/.test(host)) options.servername = host;
+  if (!/^[\d.]*$|:/.test(host)) options.servername = host;
   const files = { ca: "ssl_ca_certs", cert: "ssl_certfile", key: "ssl_keyfile" } as const;
   for (const [part, option] of Object.entries(files) as [keyof typeof files, string][]) {
     const path = query.get(option);

@@ -1,4 +1,5 @@
 /** Why a Redis does not let us in or answer, in words that say what to do. */
+import { NotFoundError } from "./finder.ts";
 
 export interface Refusal {
   readonly why: string;
@@ -35,11 +36,17 @@ const passing: [RegExp, string][] = [
   [/MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN/, "it has lost its master or its replicas"],
   [/BUSY/, "a script keeps it busy"],
   [/max number of clients/, "it has too many clients"],
-  [/Connection is closed|isn't writeable|Max retries|max retries|UNBLOCKED/, "the connection was lost"],
+  [
+    /Connection is closed|Command timed out|isn't writeable|Max retries|max retries|UNBLOCKED/,
+    "the connection was lost",
+  ],
 ];
 
 /** What an error of a connection or an answer means. */
 export function reasonOf(error: Error & { code?: string }): Refusal {
+  if (error instanceof NotFoundError) {
+    return { why: error.message, permanent: error.permanent, expected: true, cause: error };
+  }
   const text = `${error.code ?? ""} ${error.message}`.trim();
   for (const [pattern, why] of permanent) {
     if (pattern.test(text)) {

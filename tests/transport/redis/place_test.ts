@@ -105,6 +105,40 @@ describe("the URL of a Redis", () => {
     assert.ok(!same("redis+socket:///a", "redis+socket:///b"));
   });
 
+  it("names sentinels, as kombu writes them and with commas", async () => {
+    const { readSeeds } = await import("../../../runtime/transport/redis/seeds.ts");
+    const hosts = [{ host: "a", port: 26379 }, { host: "::1", port: 5 }];
+    const urls = [
+      "sentinel://me:pw@a;sentinel://me:pw@[::1]:5/3?master_name=shop",
+      "sentinel://me:pw@a/3;sentinel://[::1]:5?master_name=shop",
+      "redis+sentinel://me:pw@a,[::1]:5/3?master_name=shop",
+      "redis+sentinel://me:pw@a:26379,[::1]:5/shop/3",
+    ];
+    for (const url of urls) {
+      const seeds = readSeeds(url)!;
+      assert.deepEqual([seeds.kind, seeds.hosts, seeds.master], ["sentinel", hosts, "shop"], url);
+      const { db, username, password, tls, finder, name, identity } = readRedisUrl(url);
+      assert.deepEqual([db, username, password, tls], [3, "me", "pw", undefined], url);
+      assert.ok(finder !== undefined);
+      assert.doesNotMatch(name, /pw/);
+      assert.equal(identity, readRedisUrl(urls[0]).identity);
+    }
+    assert.equal(readRedisUrl("rediss+sentinel://10.0.0.1/shop").tls?.rejectUnauthorized, true);
+    assert.equal(readSeeds("redis://a"), undefined);
+    const { name } = readRedisUrl("sentinel://a/0?master_name=shop&sentinel_password=pw&global_keyprefix=x");
+    assert.equal(name, "sentinel://a/0?master_name=shop&sentinel_password=**&global_keyprefix=x");
+  });
+
+  it("says how many replicas are to have what is published", () => {
+    assert.equal(readRedisUrl("redis://h").replicas, undefined);
+    assert.equal(readRedisUrl("redis://h?replicas=0").replicas, undefined);
+    assert.deepEqual(readRedisUrl("redis://h?replicas=1").replicas, { count: 1, timeout: 5 });
+    assert.deepEqual(readRedisUrl("redis://h?replicas=2&replicas_timeout=0.5").replicas, {
+      count: 2,
+      timeout: 0.5,
+    });
+  });
+
   it("that makes no sense is refused, its password unseen", () => {
     const bad: [string, RegExp][] = [
       ["http://h", /no Redis URL/],
@@ -114,6 +148,11 @@ describe("the URL of a Redis", () => {
       ["redis://:hunter2@h:99999/0", /no Redis URL/],
       ["redis://:hunter2%zz@h/0", /write %25/],
       ["redis://:hunter2@h/0?visibility_timeout=soon", /visibility_timeout=soon/],
+      ["redis://:hunter2@h/0?replicas=all", /replicas=all/],
+      ["redis://:hunter2@h/0?replicas=1&replicas_timeout=0", /replicas_timeout=0/],
+      ["sentinel://:hunter2@h:1;sentinel://h:2/0", /does not say which master/],
+      ["redis+sentinel://:hunter2@h:one/shop", /can't be read/],
+      ["sentinel://:hunter2@h;redis://g/0?master_name=shop", /can't be read/],
       ["rediss://:hunter2@h/0?ssl_cert_reqs=MAYBE", /ssl_cert_reqs=MAYBE/],
       ["rediss://:hunter2@h/0?ssl_ca_certs=/no/such/file", /\/no\/such\/file, and that file cannot be read/],
     ];
