@@ -1,10 +1,10 @@
 /** The consumer: the reading end of the messages of a task's id, at its caller, in a task, or anywhere else. */
 import { systemClock } from "../clock.ts";
-import { parsePythonJson } from "../protocol/python_json.ts";
 import { END, lineName } from "./channel.ts";
 import { Intake, over } from "./intake.ts";
+import { messageOf, TTL } from "./message.ts";
 import { openChannels } from "./open.ts";
-import { type ChannelOptions, flowOptions, TTL } from "./options.ts";
+import { type ChannelOptions, flowOptions } from "./options.ts";
 import type { WaitOptions } from "./outflow.ts";
 
 /** What a {@linkcode Consumer} is made with. */
@@ -152,15 +152,9 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
     const closing = this.#closing.signal;
     closing.throwIfAborted();
     const timeout = Math.max(0, deadline - clock.monotonic()) / 1000;
-    return await this.#intake.fill({ timeout, signal: signal ? AbortSignal.any([signal, closing]) : closing });
-  }
-}
-
-/** A message as it was sent; what is no JSON, and so comes from elsewhere, as the text that it is. */
-export function messageOf(text: string): unknown {
-  try {
-    return parsePythonJson(text);
-  } catch {
-    return text;
+    return await this.#intake.fill({
+      timeout,
+      signal: signal ? AbortSignal.any([signal, closing]) : closing,
+    });
   }
 }

@@ -1,8 +1,10 @@
 /** What a producer and a consumer are told, and what they make of it. */
 import { type Clock, systemClock } from "../clock.ts";
+import type { Settings } from "../config/settings.ts";
 import { workerSettings } from "../config/surroundings.ts";
 import { BadUrlError, schemeOf } from "../transport/url.ts";
 import type { Direction } from "./channel.ts";
+import { TTL } from "./message.ts";
 import type { FlowOptions } from "./outflow.ts";
 
 /** Where messages are and which way they go. */
@@ -22,8 +24,13 @@ export interface ChannelOptions {
   readonly clock?: Clock;
 }
 
-/** A day, as results are kept. */
-export const TTL = 86_400;
+/** Where the messages of tasks are: beside their results, or with a store that has none in the broker. */
+export function messagesUrl(
+  { brokerUrl, resultBackend }: Pick<Settings, "brokerUrl" | "resultBackend">,
+): string {
+  return resultBackend === null || schemeOf(resultBackend) === "rpc" ? brokerUrl : resultBackend;
+}
+
 /** Seconds for which a broker that is away is tried, as publishing a task is. */
 const PATIENCE = 10;
 

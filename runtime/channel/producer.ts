@@ -1,9 +1,9 @@
 /** The producer: the sending end of the messages of a task's id, in a task, at its caller, or anywhere else. */
 import { systemClock } from "../clock.ts";
-import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { END, lineName } from "./channel.ts";
+import { MAX_MESSAGES, messageText, TTL } from "./message.ts";
 import { openChannels } from "./open.ts";
-import { type ChannelOptions, flowOptions, TTL } from "./options.ts";
+import { type ChannelOptions, flowOptions } from "./options.ts";
 import { Outflow, type WaitOptions } from "./outflow.ts";
 
 /** What a {@linkcode Producer} is made with. */
@@ -13,11 +13,6 @@ export interface ProducerOptions extends ChannelOptions {
   /** What becomes of more: the sender waits for room, or the oldest ones are dropped. Default `"wait"`. */
   readonly whenFull?: "wait" | "drop-oldest";
 }
-
-/** Messages that may wait to be read, unless told otherwise. */
-export const MAX_MESSAGES = 10_000;
-/** Characters of one message. */
-const LONGEST = 16 * 1024 * 1024;
 
 /**
  * Sends messages to whoever reads those of an id: a {@linkcode Consumer}, a task (`ctx.messages()`), a caller
@@ -100,13 +95,4 @@ export class Producer<Message = unknown> implements AsyncDisposable {
     if (this.#closed) throw new Error(`the producer of ${this.id} was closed`);
     return this.#flow.send(texts, options);
   }
-}
-
-/** A message as it stands in its line. @throws {UnserializableError} @throws {RangeError} */
-export function messageText(message: unknown): string {
-  const text = stringifyPythonJson(message === undefined ? null : message);
-  if (text.length <= LONGEST) return text;
-  throw new RangeError(
-    `a message of ${text.length} characters is too long, ${LONGEST} may be: store it elsewhere and send where it is`,
-  );
 }

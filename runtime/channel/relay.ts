@@ -6,8 +6,8 @@
 import type { Clock } from "../clock.ts";
 import { END, type LineLimits, lineName } from "./channel.ts";
 import { Intake } from "./intake.ts";
+import { TTL } from "./message.ts";
 import { openChannels } from "./open.ts";
-import { TTL } from "./options.ts";
 import { type FlowOptions, Outflow } from "./outflow.ts";
 
 /** From an isolate; `run` is a number of its own for each run of a task. */
@@ -37,7 +37,8 @@ export interface SendLimits extends LineLimits {
 
 /** To an isolate. */
 export type RelayAnswer =
-  | { readonly kind: "stored"; readonly run: number; readonly count: number }
+  /** The oldest batch that was not answered is stored. */
+  | { readonly kind: "stored"; readonly run: number }
   | { readonly kind: "texts"; readonly run: number; readonly texts: readonly string[] }
   | { readonly kind: "finished"; readonly run: number }
   | {
@@ -148,7 +149,7 @@ export class RelayEnd {
       const open = async () => (await this.#store()).writer(name, limits);
       line.outflow = new Outflow(name, open, { ...this.#options, roomPatience: limits.patience });
     }
-    return line.outflow.send(texts).then(() => this.#tell({ kind: "stored", run, count: texts.length }));
+    return line.outflow.send(texts).then(() => this.#tell({ kind: "stored", run }));
   }
 
   async #take(run: number, id: string): Promise<void> {

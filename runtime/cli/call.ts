@@ -1,11 +1,14 @@
 /** `celeriac call`: sends one task and prints its result. */
 import { Command } from "commander";
+import process from "node:process";
+import { type AsyncResult, ResultTimeoutError } from "../client/async_result.ts";
 import type { CallOptions } from "../client/call.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { argumentValue, listValue, objectValue } from "./argument_value.ts";
 import { withExamples } from "./examples.ts";
 import { priority, seconds, secondsOrTime, time } from "./flags.ts";
 import { withApp } from "./opening.ts";
+import { ProgressBar } from "./progress_bar.ts";
 
 interface Flags extends CallOptions {
   readonly args?: string;
@@ -13,6 +16,7 @@ interface Flags extends CallOptions {
   readonly id?: string;
   readonly timeout?: number;
   readonly detach?: true;
+  readonly watch?: true;
 }
 
 /** After this long without a result a person is told what may be the matter. */
@@ -40,11 +44,13 @@ export function callCommand(): Command {
     .option("--id <id>", "the task's id (default: a new one)")
     .option("--timeout <seconds>", "wait for the result no longer than that (default: for ever)", seconds)
     .option("--detach", "do not wait: print the id")
+    .option("--watch", "draw how far it has come, and print what it sends, until its result")
     .action(call);
   return withExamples(command, [
     ["celeriac call math.add 1 2", "prints 3"],
     ["celeriac call text.wrap hello --kwargs '{\"width\": 20}'", "text, and a keyword argument"],
     ["celeriac call math.add 1 2 --countdown 60 --detach", "prints an id; see celeriac result"],
+    ["celeriac call tasks.long 10 --watch", "a progress bar, the task's messages, its result"],
     ["celeriac call tasks.report -b redis://localhost --timeout 5", "exit code 75 when it takes longer"],
   ]);
 }
@@ -72,9 +78,30 @@ async function call(task: string, positional: string[], _flags: unknown, command
       }
     }, HINT_AFTER_MS);
     try {
-      console.log(stringifyPythonJson(await result.get({ timeout }) ?? null));
+      const value = flags.watch ? watch(result, timeout, flags.quiet) : result.get({ timeout });
+      console.log(stringifyPythonJson(await value ?? null));
     } finally {
       clearTimeout(hint);
     }
   });
+}
+
+/** Shows what the task says until it has ended. */
+async function watch(result: AsyncResult, timeout: number | undefined, quiet?: true): Promise<unknown> {
+  const bar = new ProgressBar(process.stderr);
+  const end = quiet ? undefined : result.onProgress((progress) => bar.show(progress));
+  const late = new AbortController();
+  const value = result.get({ timeout });
+  value.catch((error) => error instanceof ResultTimeoutError && late.abort(error));
+  try {
+    for await (const message of result.messages({ signal: late.signal })) {
+      bar.clear();
+      console.log(stringifyPythonJson(message));
+      bar.draw();
+    }
+    return await value;
+  } finally {
+    end?.();
+    bar.clear();
+  }
 }

@@ -35,6 +35,9 @@ export async function describeTasks(modules: readonly ModuleFile[]): Promise<rea
       finished: () => {},
       state: () => {},
       log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
+      relay: () => {
+        throw new Error("no task runs where tasks are only described");
+      },
       died: () => {},
     },
     systemClock,

@@ -16,14 +16,17 @@ export const ExitCode = {
 /** What `--help` and the documentation say of them. */
 export const exitCodeTable: readonly (readonly [code: number, meaning: string])[] = [
   [ExitCode.OK, "all went well"],
-  [ExitCode.FAILED, "the task failed; no worker answered (status); nothing was dropped (purge)"],
+  [
+    ExitCode.FAILED,
+    "the task failed; no worker answered (status); nothing was dropped (purge); another took over (listen)",
+  ],
   [ExitCode.USAGE, "a wrong flag, argument, setting or URL, or task modules that can't be used"],
   [
     ExitCode.UNAVAILABLE,
     "the broker or result store can't be reached, nor what a program is made of (compile)",
   ],
   [ExitCode.INTERNAL, "a fault in celeriac itself"],
-  [ExitCode.NOT_YET, "there is no result yet, or it did not come within --timeout"],
+  [ExitCode.NOT_YET, "there is no result or message yet, or no room for one, within --timeout"],
   [ExitCode.REFUSED, "the broker or result store refused for good (a wrong password)"],
   [130, "a worker ended at once: second SIGINT (143: SIGTERM, 131: SIGQUIT)"],
 ];
@@ -51,6 +54,8 @@ const codes: Readonly<Record<string, number>> = {
   BrokerUnavailableError: ExitCode.UNAVAILABLE,
   BaseMissingError: ExitCode.UNAVAILABLE,
   TimeoutError: ExitCode.NOT_YET,
+  ChannelFullError: ExitCode.NOT_YET,
+  ChannelTakenError: ExitCode.FAILED,
 };
 
 /** The exit code for an error that ended a command. */

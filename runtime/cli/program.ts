@@ -20,6 +20,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   worker: async () => (await import("./worker.ts")).workerCommand(),
   call: async () => (await import("./call.ts")).callCommand(),
   result: async () => (await import("./result.ts")).resultCommand(),
+  send: async () => (await import("./send.ts")).sendCommand(),
+  listen: async () => (await import("./listen.ts")).listenCommand(),
   tasks: async () => (await import("./tasks.ts")).tasksCommand(),
   queues: async () => (await import("./queues.ts")).queuesCommand(),
   purge: async () => (await import("./purge.ts")).purgeCommand(),

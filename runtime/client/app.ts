@@ -1,5 +1,6 @@
 /** The client: what **publishes** tasks and finds their results again. */
 import { getConfig, getLogger } from "@logtape/logtape";
+import { messagesUrl } from "../channel/options.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
@@ -20,6 +21,7 @@ import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
 import { openWithin } from "./connect.ts";
 import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
+import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher } from "./publisher.ts";
 import { ResultWaiter } from "./result_waiter.ts";
@@ -107,6 +109,8 @@ export class App implements AsyncDisposable {
       keyOf: (id) => resultKey(this.#resultUrl, id),
       fetch: async (id) => (await (await this.results()).fetch([id]))[0],
       wait: (id, signal) => this.#waiter.wait(id, signal),
+      listen: (id, listener) => this.#waiter.listen(id, listener),
+      messages: new Messages(messagesUrl(this.settings), clock),
       forget: async (id) => await (await this.results()).forget([id]),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
@@ -222,6 +226,7 @@ export class App implements AsyncDisposable {
     this.#closing.abort(new Error("the app was disconnected while it connected"));
     this.#closing = new AbortController();
     await this.#waiter.close(new Error("the app was disconnected while a result was waited for"));
+    await this.#source.messages.close();
     const opened = [this.#results, this.#transport];
     this.#results = this.#transport = undefined;
     for (const each of opened) await each?.then((each) => each[Symbol.asyncDispose](), () => {});

@@ -1,6 +1,13 @@
 /** The result of a call, wherever it is still to come from: what a caller holds after **publish**. */
+import { getLogger } from "@logtape/logtape";
+import type { Consumer } from "../channel/consumer.ts";
+import type { WaitOptions } from "../channel/outflow.ts";
+import type { Producer } from "../channel/producer.ts";
+import type { TaskProgress } from "../isolate/correspondence.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
+
+const log = getLogger(["celeriac", "client"]);
 
 /** What a result asks of the app that it belongs to. */
 export interface ResultSource {
@@ -10,6 +17,15 @@ export interface ResultSource {
   fetch(id: string): Promise<string | null>;
   /** The final state. */
   wait(id: string, signal?: AbortSignal): Promise<DecodedResult>;
+  /** Tells of each state; the result takes it back. */
+  listen(id: string, listener: (meta: DecodedResult) => void): () => void;
+  /** The caller's ends of its messages. */
+  readonly messages: {
+    consumer(id: string): Consumer;
+    done(consumer: Consumer): Promise<void>;
+    producer(id: string): Producer;
+    close(): Promise<void>;
+  };
   forget(id: string): Promise<void>;
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
@@ -58,6 +74,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   #looked = false;
   #meta: DecodedResult | undefined;
   #watched = false;
+  #producer: Producer | undefined;
 
   /** Made by {@linkcode App}; `lost` hears of a failed publication that nobody looked at. */
   constructor(
@@ -163,12 +180,95 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     await this.#source.forget(this.id);
   }
 
+  /**
+   * What the task sends (`ctx.send`), in order, until it has ended and all of it is read; `await` the result itself to
+   * know how it ended. One reader at a time: another loop, here or elsewhere, takes over.
+   *
+   * @param options A signal ends the loop, with its reason.
+   * @throws {ChannelTakenError} When another reader has taken over.
+   * @throws {BrokerUnavailableError} When the task could not be published, or its messages not be reached.
+   */
+  async *messages<Message = unknown>(
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<Message, undefined> {
+    const { signal } = options;
+    const consumer = this.#source.messages.consumer(this.id) as Consumer<Message>;
+    const left = new AbortController();
+    const ended = new AbortController();
+    let failure: { readonly error: unknown } | undefined;
+    this.#final(left.signal).then(() => ended.abort(), (error) => {
+      failure = { error };
+      ended.abort();
+    });
+    const waiting = { signal: signal ? AbortSignal.any([signal, ended.signal]) : ended.signal };
+    try {
+      for (;;) {
+        let message: Message | undefined;
+        try {
+          message = await consumer.get(waiting);
+        } catch (error) {
+          if (!ended.signal.aborted || signal?.aborted) throw error;
+          break;
+        }
+        if (message === undefined) return;
+        yield message;
+      }
+      if (failure !== undefined) throw failure.error;
+      // Its messages were stored before its result.
+      for (;;) {
+        const message = await consumer.get({ timeout: 0, signal });
+        if (message === undefined) return;
+        yield message;
+      }
+    } finally {
+      left.abort();
+      await this.#source.messages.done(consumer);
+    }
+  }
+
+  /**
+   * Sends a message to the task, which reads it by `ctx.messages()`, also before it runs. Resolves when it is stored.
+   *
+   * @throws {UnserializableError}
+   * @throws {ChannelFullError} When the task has not made room for it in time.
+   * @throws {BrokerUnavailableError}
+   */
+  send(message: unknown, options?: WaitOptions): Promise<void> {
+    return this.#sender.sendMessage(message, options);
+  }
+
+  /** Says that no more messages follow: `for await` over `ctx.messages()` ends. */
+  sendEnd(options?: WaitOptions): Promise<void> {
+    return this.#sender.end(options);
+  }
+
+  /**
+   * Tells how far the task has come: by `ctx.progress`, or by Celery's `update_state(state="PROGRESS", meta=...)`.
+   *
+   * @param listener Gets what was stored last, too. What it throws is logged.
+   * @returns Ends the telling, which ends with the task as well.
+   */
+  onProgress<Progress = TaskProgress>(listener: (progress: Progress) => void): () => void {
+    return this.#source.listen(this.id, ({ status, result }) => {
+      if (status !== "PROGRESS") return;
+      try {
+        listener(result as Progress);
+      } catch (error) {
+        log.error(`The listener for the progress of ${this.id} threw: ${error}`);
+      }
+    });
+  }
+
   /** Makes `await result` the same as `await result.get()`. */
   then<Value = Result, Reason = never>(
     fulfilled?: ((value: Result) => Value | PromiseLike<Value>) | null,
     rejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
   ): Promise<Value | Reason> {
     return this.get().then(fulfilled, rejected);
+  }
+
+  get #sender(): Producer {
+    return this.#producer ??= this.#source.messages.producer(this.id);
   }
 
   get #ready(): DecodedResult | undefined {

@@ -3,6 +3,7 @@
  * encoding, is run in this process, and what would have been stored is kept here.
  */
 import { getLogger } from "@logtape/logtape";
+import { Relay } from "../channel/relay.ts";
 import type { Clock } from "../clock.ts";
 import type { Settings } from "../config/settings.ts";
 import { settingsForIsolates } from "../config/surroundings.ts";
@@ -18,11 +19,16 @@ import { type DecodedResult, decodeResult, encodeFailure, encodeSuccess } from "
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultSource } from "./async_result.ts";
+import { Messages } from "./messages.ts";
+import type { StateListener } from "./result_waiter.ts";
 
 const log = getLogger(["celeriac", "task"]);
 
 /** How many tasks are remembered; the oldest are forgotten. */
 const LIMIT = 100_000;
+
+/** Each app with its own messages. */
+let apps = 0;
 
 /** What becomes of one task. */
 interface Entry {
@@ -54,6 +60,7 @@ export class Eager {
   readonly #isolate: InProcessIsolate;
   readonly #numbers = new JobNumbers();
   readonly #entries = new Map<string, Entry>();
+  readonly #listening = new Map<string, Set<StateListener>>();
   readonly #running = new Map<Job, Run>();
   /** More than a claim board holds. */
   readonly #waiting: Run[] = [];
@@ -63,6 +70,8 @@ export class Eager {
   constructor(settings: Settings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    const messages = `memory:eager-${++apps}`;
+    const relay = new Relay(messages, clock, Math.random);
     this.#isolate = new InProcessIsolate(
       {
         modules: [],
@@ -79,6 +88,7 @@ export class Eager {
         finished: (reports) => this.#finished(reports),
         state: ([id, , text]) => this.#store(id, text),
         log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
+        relay: (answer) => relay.open(answer),
         died: () => {},
       },
       clock,
@@ -88,6 +98,8 @@ export class Eager {
       keyOf: (id) => resultKey(settings.resultBackend ?? settings.brokerUrl, id),
       fetch: (id) => Promise.resolve(this.#entries.get(id)?.stored ?? null),
       wait: (id, signal) => this.#wait(id, signal),
+      listen: (id, listener) => this.#listen(id, listener),
+      messages: new Messages(messages, clock),
       forget: (id) => Promise.resolve(this.#store(id, null)),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
@@ -197,6 +209,20 @@ export class Eager {
   #store(id: string, text: string | null): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.stored = text;
+    const listeners = this.#listening.get(id);
+    if (listeners === undefined || text === null) return;
+    const meta = decodeResult(text);
+    for (const listener of listeners) listener(meta);
+  }
+
+  #listen(id: string, listener: StateListener): () => void {
+    const listeners = this.#listening.get(id) ?? new Set();
+    this.#listening.set(id, listeners.add(listener));
+    const stored = this.#entries.get(id)?.stored;
+    if (stored) queueMicrotask(() => listeners.has(listener) && listener(decodeResult(stored)));
+    return () => {
+      if (listeners.delete(listener) && listeners.size === 0) this.#listening.delete(id);
+    };
   }
 
   async #wait(id: string, signal?: AbortSignal): Promise<DecodedResult> {

@@ -8,10 +8,14 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** Hears of each state of a task that is stored, but for those that another one follows at once. */
+export type StateListener = (meta: DecodedResult) => void;
+
 /** Waits for final states of tasks, pushed by the store. */
 export class ResultWaiter {
   readonly #store: () => Promise<ResultStore>;
   readonly #waiting = new Map<string, Set<Waiter>>();
+  readonly #listening = new Map<string, { readonly listeners: Set<StateListener>; last: string }>();
   #watch: Promise<ResultWatch> | undefined;
 
   constructor(store: () => Promise<ResultStore>) {
@@ -47,10 +51,27 @@ export class ResultWaiter {
     });
   }
 
+  /** Tells `listener` of the states of a task up to the final one; the result takes it back. */
+  listen(id: string, listener: StateListener): () => void {
+    const listening = this.#listening.get(id);
+    if (listening !== undefined) listening.listeners.add(listener);
+    else {
+      this.#listening.set(id, { listeners: new Set([listener]), last: "" });
+      this.#add(id);
+    }
+    return () => {
+      const { listeners } = this.#listening.get(id) ?? {};
+      if (!listeners?.delete(listener) || listeners.size > 0) return;
+      this.#listening.delete(id);
+      if (!this.#waiting.has(id)) this.#unwatch(id);
+    };
+  }
+
   /** Ends the watch; whoever still waits gets `error`. */
   async close(error: Error): Promise<void> {
     for (const waiters of this.#waiting.values()) for (const waiter of waiters) waiter.reject(error);
     this.#waiting.clear();
+    this.#listening.clear();
     const watch = this.#watch;
     this.#watch = undefined;
     await watch?.then((watch) => watch[Symbol.asyncDispose](), () => {});
@@ -60,8 +81,9 @@ export class ResultWaiter {
     try {
       const watch = await (this.#watch ??= this.#open());
       // Whoever waited may have given up meanwhile.
-      if (this.#waiting.has(id)) await watch.add([id]);
+      if (this.#waiting.has(id) || this.#listening.has(id)) await watch.add([id]);
     } catch (error) {
+      this.#listening.delete(id);
       const waiters = this.#waiting.get(id);
       this.#waiting.delete(id);
       for (const waiter of waiters ?? []) waiter.reject(error);
@@ -76,8 +98,7 @@ export class ResultWaiter {
   }
 
   #heard(id: string, text: string): void {
-    const waiters = this.#waiting.get(id);
-    if (waiters === undefined) return;
+    const waiters = this.#waiting.get(id) ?? new Set();
     let meta: DecodedResult;
     try {
       meta = decodeResult(text);
@@ -86,18 +107,35 @@ export class ResultWaiter {
       for (const waiter of waiters) waiter.reject(error);
       return;
     }
+    this.#tell(id, text, meta);
     if (!isReady(meta.status)) return;
     this.#forget(id);
     for (const waiter of waiters) waiter.resolve(meta);
   }
 
-  #remove(waiter: Waiter): void {
-    const waiters = this.#waiting.get(waiter.id);
-    if (waiters?.delete(waiter) && waiters.size === 0) this.#forget(waiter.id);
+  /** A watch may tell of one state twice: as it is stored, and as it is found. */
+  #tell(id: string, text: string, meta: DecodedResult): void {
+    const listening = this.#listening.get(id);
+    if (listening === undefined || listening.last === text) return;
+    listening.last = text;
+    for (const listener of listening.listeners) listener(meta);
   }
 
+  #remove(waiter: Waiter): void {
+    const waiters = this.#waiting.get(waiter.id);
+    if (!waiters?.delete(waiter) || waiters.size > 0) return;
+    this.#waiting.delete(waiter.id);
+    if (!this.#listening.has(waiter.id)) this.#unwatch(waiter.id);
+  }
+
+  /** Nothing more will be heard of it. */
   #forget(id: string): void {
     this.#waiting.delete(id);
+    this.#listening.delete(id);
+    this.#unwatch(id);
+  }
+
+  #unwatch(id: string): void {
     void this.#watch?.then((watch) => watch.remove([id]), () => {});
   }
 }

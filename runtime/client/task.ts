@@ -1,4 +1,6 @@
 /** Functions as tasks: `task(options, fn)`. Called they run here; `.delay()` **publishes** them. */
+import { END } from "../channel/channel.ts";
+import { Correspondence } from "../isolate/correspondence.ts";
 import {
   type BoundFunction,
   type MarkedFunction,
@@ -87,7 +89,24 @@ const here: TaskHost = {
   hostname: "",
   log: { debug: console.debug, info: console.info, warning: console.warn, error: console.error },
   storeState: () => {},
+  correspond: ({ id }) => correspondAlone(id),
 };
+
+/** Nobody reads what a task sends that has no worker around it, and nobody sends it anything. */
+function correspondAlone(id: string): Correspondence {
+  const alone = new Correspondence({
+    run: 0,
+    id,
+    limits: { maxMessages: Infinity, whenFull: "wait", patience: Infinity, ttl: 0 },
+    post: ({ kind, run }) => {
+      if (kind === "send") queueMicrotask(() => alone.hear({ kind: "stored", run }));
+      if (kind === "take") queueMicrotask(() => alone.hear({ kind: "texts", run, texts: [END] }));
+    },
+    storeProgress: () => {},
+    progressEvery: 0,
+  });
+  return alone;
+}
 
 function callHere(task: string, args: unknown[]): TaskRequest {
   const id = uid();

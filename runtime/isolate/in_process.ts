@@ -3,6 +3,7 @@
  * debugger their lines. What they leave behind stays, what blocks them blocks all.
  */
 import type { Clock } from "../clock.ts";
+import type { RelayEnd } from "../channel/relay.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
 import { Runner } from "./runner.ts";
@@ -15,6 +16,7 @@ export class InProcessIsolate implements Isolate {
   readonly #tasks: ReadonlyMap<string, RegisteredTask>;
   readonly #runner: Runner;
   readonly #later: (run: () => void) => void;
+  #relay: RelayEnd | undefined;
   #ended = false;
 
   /** `later` decides when jobs that are handed over begin: a moment later, as they would in a thread, or at once. */
@@ -35,6 +37,12 @@ export class InProcessIsolate implements Isolate {
       state: (state) => {
         if (!this.#ended) listener.state(state);
       },
+      relay: (request) => {
+        if (this.#ended) return;
+        this.#relay ??= listener.relay((answer) => this.#ended || this.#runner.hear(answer));
+        this.#relay.hear(request);
+      },
+      progressEvery: 0,
       log: (level, text, own) => {
         const context = runningTask.getStore();
         listener.log({ level, text, task: context?.name ?? "", id: context?.id ?? "", own });
@@ -63,5 +71,6 @@ export class InProcessIsolate implements Isolate {
   /** What runs can't be ended; nothing is heard of it any more. */
   terminate(): void {
     this.#ended = true;
+    this.#relay?.close();
   }
 }

@@ -5,6 +5,7 @@
 import { describeTask, type RegisteredTask } from "./task_definition.ts";
 import { setWorkerSettings } from "../config/surroundings.ts";
 import { beforeExit } from "../platform.ts";
+import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import { captureConsole } from "./console.ts";
 import type { IsolateSettings, LogReport, StateReport } from "./isolate.ts";
@@ -26,9 +27,12 @@ export type InsideMessage =
   | { readonly kind: "unusable"; readonly reason: string }
   | { readonly kind: "died"; readonly reason: string }
   | { readonly kind: "state"; readonly state: StateReport }
+  | { readonly kind: "relay"; readonly request: RelayRequest }
   | { readonly kind: "log"; readonly line: LogReport };
 
 const LOG_LINES_UNDER_WAY = 10_000;
+/** Milliseconds between two progresses of a task that are stored, at least. */
+const PROGRESS_EVERY = 50;
 
 /** Takes the first message of the main thread and runs jobs from then on. */
 export function serve(scope: { onmessage: ((event: MessageEvent<StartMessage>) => void) | null }): void {
@@ -59,6 +63,8 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
   const runner = new Runner(settings, board, {
     report: post,
     state: (state) => post({ kind: "state", state }),
+    relay: (request) => post({ kind: "relay", request }),
+    progressEvery: PROGRESS_EVERY,
     log,
   });
   const die = (reason: string) => {
@@ -83,7 +89,10 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
     return post({ kind: "unusable", reason: error instanceof Error ? error.message : String(error) });
   }
   runner.tasks = tasks;
-  port.onmessage = (event: MessageEvent<(number | string)[]>) => runner.take(event.data);
+  port.onmessage = ({ data }: MessageEvent<(number | string)[] | RelayAnswer>) => {
+    if (Array.isArray(data)) runner.take(data);
+    else runner.hear(data);
+  };
   post({ kind: "ready", tasks: [...tasks.values()].map(describeTask) });
 }
 

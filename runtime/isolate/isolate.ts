@@ -2,6 +2,7 @@
  * The contract of an isolate: a place apart that has loaded the task modules and runs jobs. Its messages are what
  * **dispatch** sends and **settle** gets back. `web_worker.ts` implements it; `inside.ts` is the code in it.
  */
+import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
 import type { ClaimBoard } from "./claim_board.ts";
 import type { ModuleFile } from "./load_modules.ts";
@@ -107,6 +108,8 @@ export interface IsolateListener {
   finished(reports: readonly (number | string)[], busy: number): void;
   state(report: StateReport): void;
   log(line: LogReport): void;
+  /** Opens the relay for messages of its tasks, when one first sends or reads; it closes that when it ends. */
+  relay(answer: (answer: RelayAnswer) => void): RelayEnd;
   /** It has ended by itself: an error outside a task, or an exit. Nothing more comes from it. */
   died(reason: string): void;
 }

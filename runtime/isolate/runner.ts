@@ -13,11 +13,14 @@ import {
 } from "../protocol/task_message.ts";
 import { ArgumentsError, bindArguments } from "./arguments.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
+import { MAX_MESSAGES, TTL } from "../channel/message.ts";
+import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
+import { Correspondence } from "./correspondence.ts";
 import { type IsolateSettings, type LogReport, Report, type StateReport } from "./isolate.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Reports } from "./reports.ts";
 import { errorName, type RegisteredTask } from "./task_definition.ts";
-import { runningTask, TaskContext, type TaskHost } from "./task_context.ts";
+import { correspondenceOf, runningTask, TaskContext, type TaskHost } from "./task_context.ts";
 import { userTrace } from "./user_trace.ts";
 
 /** Where a runner's words go. */
@@ -25,6 +28,10 @@ export interface RunnerOutput {
   /** `[busy ms, ...reports]`, see `isolate.ts`. */
   report(message: (number | string)[]): void;
   state(state: StateReport): void;
+  /** Messages of tasks; the answers come by {@linkcode Runner.hear}. */
+  relay(request: RelayRequest): void;
+  /** Milliseconds between two progresses of a task that are stored, at least. */
+  readonly progressEvery: number;
   /** `own` marks what the task says itself. */
   log(level: LogReport["level"], text: string, own: boolean): void;
 }
@@ -54,6 +61,9 @@ export class Runner {
   #queue: (number | string)[] = [];
   #head = 0;
   #running = 0;
+  /** By the number that the relay knows a run by. */
+  readonly #correspondences = new Map<number, Correspondence>();
+  #corresponding = 0;
 
   /** `now` tells the time that ETAs and expiry are about, in ms since 1970. */
   constructor(
@@ -76,6 +86,7 @@ export class Runner {
       hostname: settings.hostname,
       log: { debug: say("debug"), info: say("info"), warning: say("warning"), error: say("error") },
       storeState: (request, state, meta) => this.#storeState(request, state, meta),
+      correspond: (request) => this.#correspond(request),
     };
   }
 
@@ -84,6 +95,12 @@ export class Runner {
     if (jobs.length === 0) return this.#reports.answer();
     for (let i = 0; i < jobs.length; i++) this.#queue.push(jobs[i]);
     this.#next();
+  }
+
+  /** Hears what became of messages of tasks. */
+  hear(answer: RelayAnswer): void {
+    this.#correspondences.get(answer.run)?.hear(answer);
+    if (answer.kind === "finished") this.#correspondences.delete(answer.run);
   }
 
   /** Posts what is finished. */
@@ -154,19 +171,47 @@ export class Runner {
         ? runningTask.run(context, task.run, context, ...args)
         : runningTask.run(context, task.run, ...args);
     } catch (error) {
-      return this.#fail(run, error);
+      return this.#finish(run, context, isFinal(error), () => this.#fail(run, error));
     }
-    if (!isThenable(value)) return this.#succeed(run, value);
+    if (!isThenable(value)) return this.#finish(run, context, true, () => this.#succeed(run, value));
+    this.#running++;
+    const leave = (isFinal: boolean, settle: () => void) => {
+      this.#running--;
+      this.#finish(run, context, isFinal, settle);
+      this.#next();
+    };
+    value.then(
+      (value) => leave(true, () => this.#succeed(run, value)),
+      (error) => leave(isFinal(error), () => this.#fail(run, error)),
+    );
+  }
+
+  /** Settles a run once what it has sent is stored, so that whoever has its result can have all of that, too. */
+  #finish(run: Run, context: TaskContext, isFinal: boolean, settle: () => void): void {
+    const stored = correspondenceOf(context)?.finish(isFinal);
+    if (stored === undefined) return settle();
     this.#running++;
     const leave = (settle: () => void) => {
       this.#running--;
       settle();
       this.#next();
     };
-    value.then(
-      (value) => leave(() => this.#succeed(run, value)),
-      (error) => leave(() => this.#fail(run, error)),
-    );
+    stored.then(() => leave(settle), (error) => leave(() => this.#fail(run, error)));
+  }
+
+  #correspond(request: TaskRequest): Correspondence {
+    const run = ++this.#corresponding;
+    const own = this.tasks.get(request.task)?.options.messages ?? {};
+    const correspondence = new Correspondence({
+      run,
+      id: request.id,
+      limits: { maxMessages: MAX_MESSAGES, whenFull: "wait", patience: ROOM_PATIENCE, ttl: TTL, ...own },
+      post: (message) => this.#output.relay(message),
+      storeProgress: (progress) => this.#storeState(request, "PROGRESS", progress),
+      progressEvery: this.#output.progressEvery,
+    });
+    this.#correspondences.set(run, correspondence);
+    return correspondence;
   }
 
   #succeed(run: Run, value: unknown): void {
@@ -229,6 +274,13 @@ export class Runner {
 }
 
 const LONGEST_SHOWN = 1024;
+/** Seconds without room after which a task that sends fails. */
+const ROOM_PATIENCE = 30;
+
+/** Whether a task that threw this will not run again by itself. */
+function isFinal(error: unknown): boolean {
+  return !(outcomeOf(error) === "reject" && (error as Reject).requeue);
+}
 
 function shortened(json: string): string {
   return json.length > LONGEST_SHOWN ? `${json.slice(0, LONGEST_SHOWN - 3)}...` : json;

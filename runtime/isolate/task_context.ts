@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { TaskRequest } from "../protocol/task_message.ts";
+import type { Correspondence, TaskProgress } from "./correspondence.ts";
 
 /** Where a task's log lines go. */
 export interface TaskLog {
@@ -23,7 +24,12 @@ export interface TaskHost {
   readonly log: TaskLog;
   /** Stores a state of the running task's own. */
   storeState(request: TaskRequest, state: string, meta: unknown): void;
+  /** What the running task says and hears beside its result. */
+  correspond(request: TaskRequest): Correspondence;
 }
+
+/** What a run has said and heard so far; undefined where it has done neither. */
+export let correspondenceOf: (context: TaskContext) => Correspondence | undefined;
 
 /**
  * The context of one run of one task.
@@ -41,6 +47,11 @@ export interface TaskHost {
 export class TaskContext {
   readonly #request: TaskRequest;
   readonly #host: TaskHost;
+  #correspondence: Correspondence | undefined;
+
+  static {
+    correspondenceOf = (context) => context.#correspondence;
+  }
 
   /** Made by the isolate for each run. */
   constructor(request: TaskRequest, host: TaskHost) {
@@ -128,6 +139,41 @@ export class TaskContext {
    */
   updateState(update: { state: string; meta?: unknown }): void {
     this.#host.storeState(this.#request, update.state, update.meta ?? null);
+  }
+
+  /**
+   * Tells how far the task has come: `result.onProgress` hears of it, and it is stored as Celery's state PROGRESS. As often
+   * as you like: between two that are stored lie 50 ms at least, and the last one counts.
+   */
+  progress(progress: TaskProgress): void {
+    this.#beside.progress(progress);
+  }
+
+  /**
+   * Sends a message to whoever reads this task's: `result.messages()` at its caller, a `Consumer` of its id, or
+   * `celeriac listen`. Resolves when there is room for more, so await it where you send many. The task's result is not
+   * stored before all its messages are; then their stream ends.
+   *
+   * @throws {UnserializableError} For what JSON can't carry.
+   * @throws {ChannelFullError} When nobody has made room for `messages.patience` seconds; the task fails.
+   */
+  send(message: unknown): Promise<void> {
+    return this.#beside.send(message);
+  }
+
+  /**
+   * The messages that are sent to this task: by `result.send` at its caller, a `Producer` of its id with the direction
+   * `"to-task"`, or `celeriac send`. They end when their sender says so; break off when you have heard enough.
+   *
+   * @param options A signal ends the waiting, with its reason.
+   * @throws {ChannelTakenError} When another run of this task, or another consumer, has taken over.
+   */
+  messages<Message = unknown>(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Message> {
+    return this.#beside.messages(options.signal) as AsyncIterable<Message>;
+  }
+
+  get #beside(): Correspondence {
+    return this.#correspondence ??= this.#host.correspond(this.#request);
   }
 }
 

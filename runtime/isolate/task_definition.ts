@@ -38,6 +38,20 @@ export interface TaskOptions {
   readonly trackStarted?: boolean;
   /** Error classes (or their names) that are expected: logged in one line, without their trace. */
   readonly throws?: readonly (string | (new (...args: never[]) => Error))[];
+  /** How what it sends by `ctx.send` is bounded. */
+  readonly messages?: MessageLimits;
+}
+
+/** How the messages that a task sends are bounded. */
+export interface MessageLimits {
+  /** Messages that may wait to be read. Default 10,000. */
+  readonly maxMessages?: number;
+  /** What becomes of more: the task waits for room, or the oldest ones are dropped. Default `"wait"`. */
+  readonly whenFull?: "wait" | "drop-oldest";
+  /** Seconds without any room after which the task fails: nobody may ever read. Default 30. */
+  readonly patience?: number;
+  /** Seconds after the last message was sent for which all that wait are kept; 0 for ever. Default 86400, a day. */
+  readonly ttl?: number;
 }
 
 /** Where a task's options hang on its function; registered, so that a second copy of the library reads them too. */

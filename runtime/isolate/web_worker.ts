@@ -1,5 +1,6 @@
 /** An isolate in a Web Worker of this process: the everyday kind. Between **dispatch** and **settle**. */
 import type { Clock } from "../clock.ts";
+import type { RelayEnd } from "../channel/relay.ts";
 import { programFile, startWebWorker } from "../platform.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import type { InsideMessage, StartMessage } from "./inside.ts";
@@ -14,6 +15,7 @@ export class WebWorkerIsolate implements Isolate {
   readonly #listener: IsolateListener;
   #worker: Worker | undefined;
   #port: MessagePort | undefined;
+  #relay: RelayEnd | undefined;
 
   constructor(settings: IsolateSettings, listener: IsolateListener, clock: Clock) {
     this.#settings = settings;
@@ -41,6 +43,9 @@ export class WebWorkerIsolate implements Isolate {
             return reject(new TaskModuleError(message.reason));
           case "state":
             return this.#listener.state(message.state);
+          case "relay":
+            this.#relay ??= this.#listener.relay((answer) => this.#port?.postMessage(answer));
+            return this.#relay.hear(message.request);
           case "log":
             this.board.logLineWritten();
             return this.#listener.log(message.line);
@@ -75,6 +80,7 @@ export class WebWorkerIsolate implements Isolate {
   }
 
   terminate(): void {
+    this.#relay?.close();
     this.#port?.close();
     this.#worker?.terminate();
     this.#worker = undefined;

@@ -3,6 +3,7 @@
  * to an idle one, gives back to the broker what nobody here can start, and replaces an isolate that has died, or all
  * of them when their modules have changed.
  */
+import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
 import type { Clock, TimerHandle } from "../clock.ts";
 import {
   type IsolateListener,
@@ -35,6 +36,8 @@ export interface PoolListener {
   reported(): void;
   state(state: StateReport): void;
   log(line: LogReport): void;
+  /** Opens the relay for an isolate whose tasks send or read messages. */
+  relay(answer: (answer: RelayAnswer) => void): RelayEnd;
   /** These wait behind long tasks and go back to the broker. */
   handBack(deliveries: readonly Delivery[]): void;
   /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
@@ -228,6 +231,7 @@ export class Pool {
       finished: (reports, busy) => this.#finished(lane, reports, busy),
       state: (state) => this.#listener.state(state),
       log: (line) => this.#listener.log(line),
+      relay: (answer) => this.#listener.relay(answer),
       died: (reason) => this.#died(lane, reason),
     };
     const isolate = this.#makeIsolate({ ...this.#settings, modules }, listener, this.#clock);

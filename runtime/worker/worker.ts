@@ -3,6 +3,8 @@
  * is **received** (`exchange.ts`), **dispatched** to an isolate (`pool.ts`), **run** there (`isolate/runner.ts`), and
  * **settled** (`settle.ts`, then `exchange.ts` again). This file puts these parts together, starts and stops them.
  */
+import { messagesUrl } from "../channel/options.ts";
+import { Relay } from "../channel/relay.ts";
 import type { Clock } from "../clock.ts";
 import { Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
@@ -57,6 +59,8 @@ export class Worker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #pool: Pool;
   readonly #near: NearTimes;
+  /** Messages that tasks send and read. */
+  readonly #messages: Relay;
   #reloader: Reloader | undefined;
   /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
   readonly #mended: PromiseWithResolvers<void>;
@@ -84,6 +88,7 @@ export class Worker implements AsyncDisposable {
     const { promise, resolve } = withResolvers();
     this.done = promise;
     this.#end = resolve;
+    this.#messages = new Relay(messagesUrl(options.settings), this.#clock, options.random);
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
     this.#pool = new Pool(
       isolateSettings(options),
@@ -93,6 +98,7 @@ export class Worker implements AsyncDisposable {
         reported: () => this.#proceed(),
         state: (state) => this.#storeState(state),
         log: (line) => this.#notices.task(line),
+        relay: (answer) => this.#messages.open(answer),
         handBack: (deliveries) => this.#handBack(deliveries),
         died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
         restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
@@ -398,6 +404,7 @@ export class Worker implements AsyncDisposable {
     this.#connecting.abort(new Error("the worker ends"));
     await this.#connected?.catch(() => {});
     this.#exchange?.abort();
+    await this.#messages.close();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#receiver?.[Symbol.asyncDispose]();
     await this.#results?.[Symbol.asyncDispose]();

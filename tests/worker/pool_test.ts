@@ -33,6 +33,7 @@ describe("a pool", () => {
       reported: () => void told++,
       state() {},
       log() {},
+      relay: () => assert.fail("nothing is sent"),
       handBack: (deliveries) => assert.fail(`${deliveries.length} handed back`),
       died: (reason) => assert.fail(reason),
       restartFailed: (reason) => assert.fail(reason),
