@@ -194,6 +194,12 @@ export interface Receiver extends AsyncDisposable {
   readonly storesResults: boolean;
 
   /**
+   * Whether the last exchange that fetched took all that was ready: then {@linkcode Receiver.arrival} may be asked as
+   * after an empty one. Where it is not told, only an empty exchange says so.
+   */
+  readonly tookAll?: boolean;
+
+  /**
    * Settles what is finished and fetches at most `room` deliveries more, in one step where the broker can. For each
    * settlement in this order: publish `follow`, store `result`, settle; done only if the delivery is still ours.
    * Queues take fair turns, urgent priorities go first. Several calls may be under way at once.

@@ -107,8 +107,10 @@ export class Exchange {
   #start(least = this.#options.receiver.pace.least ?? 1): void {
     const { batch, width } = this.#options.receiver.pace;
     while (this.#underWay < Math.min(width, this.#options.width)) {
-      const room = this.#fetching ? Math.min(batch, this.#options.room() - this.#asked) : 0;
-      if (this.#finished.length === 0 && (room <= 0 || this.#nothingReady)) break;
+      // What comes when nothing is ready is told by the broker, so what only settles need not look for it.
+      const fetches = this.#fetching && !this.#nothingReady;
+      const room = fetches ? Math.min(batch, this.#options.room() - this.#asked) : 0;
+      if (this.#finished.length === 0 && room <= 0) break;
       if (this.#underWay > 0 && this.#finished.length < least && room < least) {
         this.#gather();
         break;
@@ -158,7 +160,8 @@ export class Exchange {
     if (deliveries.length > 0) {
       this.#nothingReady = false;
       this.#options.receive(deliveries);
-    } else if (room > 0 && this.#fetching) {
+    }
+    if (room > 0 && this.#fetching && (deliveries.length === 0 || this.#options.receiver.tookAll)) {
       this.#awaitArrival();
     }
     this.pump();

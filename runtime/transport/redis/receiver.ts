@@ -52,6 +52,7 @@ export interface ReceiverContext {
 export class RedisReceiver implements Receiver {
   readonly storesResults: boolean;
   readonly pace = PACE;
+  tookAll = false;
   readonly #context: ReceiverContext;
   readonly #commands: RedisConnection;
   readonly #keys: RedisKeys;
@@ -242,7 +243,9 @@ export class RedisReceiver implements Receiver {
     args.push(...this.#entryEnds, ...ranges, ...follow, ...results);
     let answer: string[];
     try {
-      answer = await this.#commands.run(exchangeScript, 2 + this.#lists.length, args) as string[];
+      const asked = this.#commands.run(exchangeScript, 2 + this.#lists.length, args);
+      if (room > 0) this.#wakeUp.fetching();
+      answer = await asked as string[];
     } catch (error) {
       if (room > 0) this.#unseen.add(first, first + room - 1);
       throw error;
@@ -255,7 +258,8 @@ export class RedisReceiver implements Receiver {
     if (buried !== "") this.#tellBuried(buried);
     if (room === 0) return [];
     const count = answer.length - 3;
-    this.#wakeUp.fetched(count);
+    this.#wakeUp.fetched(count, room);
+    this.tookAll = count < room && buried === "";
     const deliveries: HeldDelivery[] = [];
     const runs = from.split(",");
     for (let run = 0; deliveries.length < count; run += 2) {

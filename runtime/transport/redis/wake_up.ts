@@ -15,8 +15,11 @@ const INVALIDATIONS = "__redis__:invalidate";
 const SAFETY_POLL = 1_000;
 /** Milliseconds between two looks at a server without tracking: at first, and when it stays quiet. */
 const POLL = { shortest: 5, longest: 100 };
-/** Milliseconds that a worker waits at most which was woken several times and found nothing. */
-const LONGEST_BACKOFF = 32;
+/**
+ * Milliseconds that a worker waits at most which was woken again and again and found nothing: it takes eight times in a
+ * row, which happens where many others are idle, and then those who do not wait are enough.
+ */
+const LONGEST_BACKOFF = 256;
 
 export interface WakeUpOptions {
   readonly clock: Clock;
@@ -31,6 +34,12 @@ export class WakeUp {
   readonly #lists: readonly string[];
   readonly #options: WakeUpOptions;
   readonly #changed = () => this.#wake();
+  /** Invalidations so far. */
+  #wakes = 0;
+  /** What was asked together with a fetch, and how many invalidations had come by then. */
+  #ahead: { readonly wakes: number; readonly something: Promise<boolean> } | undefined;
+  /** Whether the last fetch found less than there was room for. */
+  #quiet = false;
   readonly #unwatch: (() => void)[];
   #waiters = new Set<() => void>();
   /** The subscriber's connection that this connection's tracking was pointed to. */
@@ -63,8 +72,20 @@ export class WakeUp {
     await this.#subscriber.subscribe([INVALIDATIONS], this.#changed);
   }
 
+  /**
+   * A fetch was sent just now. Where it is likely to take all there is, the server is asked in the same breath to watch
+   * the lists from then on.
+   */
+  fetching(): void {
+    this.#ahead = undefined;
+    const isTracked = this.#trackedBy !== undefined && this.#trackedBy === this.#subscriber.id;
+    if (!isTracked || this.#polling || this.#inVain > 1 || !(this.#woken || this.#quiet)) return;
+    this.#ahead = { wakes: this.#wakes, something: this.#arm().catch(() => false) };
+  }
+
   /** What the last fetch found: a worker that was woken in vain several times leaves the next message to others. */
-  fetched(count: number): void {
+  fetched(count: number, room: number): void {
+    this.#quiet = count < room;
     if (count > 0) this.#inVain = 0;
     else if (this.#woken) this.#inVain++;
     this.#woken = false;
@@ -72,13 +93,19 @@ export class WakeUp {
 
   /** Resolves when any of the lists may have something, after `signal` or {@linkcode close} too. */
   async wait(signal: AbortSignal): Promise<void> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    let asked: Promise<boolean> | undefined;
     if (this.#inVain > 1) {
       const longest = Math.min(2 ** this.#inVain, LONGEST_BACKOFF);
       await sleep(this.#options.clock, this.#options.random() * longest, signal).catch(() => {});
+    } else if (ahead !== undefined) {
+      if (ahead.wakes !== this.#wakes) return void (this.#woken = true);
+      asked = ahead.something;
     }
     const changed = this.#next();
     // While it is away nothing can be asked: its return wakes us, and so does the second net.
-    const something = !this.#polling && await this.#arm().catch(() => false);
+    const something = !this.#polling && await (asked ?? this.#arm().catch(() => false));
     if (something) this.#woken = true;
     else if (this.#polling) await this.#poll(signal);
     else await this.#either(changed.promise, signal);
@@ -93,6 +120,7 @@ export class WakeUp {
   }
 
   #wake(): void {
+    this.#wakes++;
     const waiters = this.#waiters;
     this.#waiters = new Set();
     for (const wake of waiters) wake();
