@@ -564,6 +564,38 @@ describe("an idle worker on Redis", () => {
   });
 });
 
+describe("a worker on Redis that fetches all there is", () => {
+  it("is woken by what comes then, without one more question", async () => {
+    const transport = setting.transport();
+    const { receiver } = await setting.work(transport);
+    const questions = async () =>
+      Number(/cmdstat_exists:calls=(\d+)/.exec(await setting.admin.info("commandstats"))?.[1] ?? 0);
+    const signal = AbortSignal.timeout(30_000);
+    assert.deepEqual(await receiver.exchange([], 4), []);
+    const first = receiver.arrival(signal);
+    await publish(transport, "celery", "first");
+    await within(10_000, first, "the first arrival");
+    const [delivery] = await receiver.exchange([], 4);
+    assert.deepEqual(idsOf([delivery]), ["first"]);
+    assert.equal(receiver.tookAll, true);
+    await receiver.exchange([{ delivery, outcome: "ack" }], 0);
+
+    const asked = await questions();
+    const second = receiver.arrival(signal);
+    await publish(transport, "celery", "second", "third");
+    await within(10_000, second, "the second arrival");
+    assert.equal(await questions(), asked);
+    assert.deepEqual(idsOf(await receiver.exchange([], 1)), ["second"]);
+    assert.equal(receiver.tookAll, false);
+    assert.deepEqual(idsOf(await receiver.exchange([], 2)), ["third"]);
+
+    // It comes before anybody waits for it.
+    await publish(transport, "celery", "fourth");
+    await within(10_000, receiver.arrival(signal), "the third arrival");
+    assert.deepEqual(idsOf(await receiver.exchange([], 2)), ["fourth"]);
+  });
+});
+
 describe("large batches on Redis", () => {
   it("of a thousand settlements with results of two ttls all come through", async () => {
     const transport = setting.transport();
