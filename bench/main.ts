@@ -11,6 +11,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { commit, machine, versions } from "./machine.ts";
 import type { Outcome, Part, Setting } from "./part.ts";
+import { amqpDrain } from "./parts/amqp_drain.ts";
 import { computing } from "./parts/computing.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
 import { manyQueues } from "./parts/many_queues.ts";
@@ -26,7 +27,7 @@ import { BenchRedis } from "./redis_server.ts";
 import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
-  ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain],
+  ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain],
   ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, starting],
 ];
 

@@ -15,6 +15,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readJunit } from "./junit.ts";
+import { type RabbitmqServer, SHARED, startRabbitmq } from "./servers/rabbitmq.ts";
 
 type RuntimeName = "deno" | "bun";
 
@@ -40,6 +41,16 @@ const commands: Record<RuntimeName, (file: string, report: string) => string[]> 
 /** These load the machine or measure it, so nothing runs beside them. */
 const alone = (file: string) => file.startsWith("tests/faults/");
 
+/** These share a RabbitMQ, which is started when the first of them is about to run. */
+const sharesRabbitmq = (file: string) => file.includes("amqp");
+let rabbitmq: Promise<RabbitmqServer> | undefined;
+
+async function environment(file: string): Promise<Record<string, string>> {
+  if (!sharesRabbitmq(file)) return {};
+  const { place } = await (rabbitmq ??= startRabbitmq());
+  return { [SHARED]: JSON.stringify(place) };
+}
+
 async function testFiles(folder: string): Promise<string[]> {
   const entries = await readdir(join(root, folder), { withFileTypes: true });
   const found = await Promise.all(entries.map((entry) => {
@@ -53,12 +64,13 @@ async function testFiles(folder: string): Promise<string[]> {
 /** Runs one file; everything that it started and left behind ends with it. */
 function execute(
   command: string[],
+  env: Readonly<Record<string, string>>,
   minutes: number,
 ): Promise<{ output: string; timedOut: boolean; code: number }> {
   return new Promise((resolve) => {
     const child = spawn(command[0], command.slice(1), {
       cwd: root,
-      env: { ...process.env, NO_COLOR: "1" },
+      env: { ...process.env, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
@@ -106,8 +118,10 @@ let failed = 0;
 
 async function runOne({ runtime, file }: Run): Promise<void> {
   const report = join(reports, `${runtime}-${file.replaceAll("/", "-")}.xml`);
+  const env = await environment(file);
   const started = performance.now();
-  const { output, timedOut, code } = await execute(commands[runtime](file, report), Number(flags.minutes));
+  const command = commands[runtime](file, report);
+  const { output, timedOut, code } = await execute(command, env, Number(flags.minutes));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const tests = readJunit(await readFile(report, "utf8").catch(() => ""));
   const bad = tests.filter((test) => !test.passed).map((test) => test.name);
@@ -135,6 +149,7 @@ async function runAll(todo: Run[], jobs: number): Promise<void> {
 await runAll(runs.filter(({ file }) => !alone(file)), Number(flags.jobs));
 await runAll(runs.filter(({ file }) => alone(file)), 1);
 await rm(reports, { recursive: true });
+await (await rabbitmq)?.stop();
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join("\n")}\n`);
 if (runs.length === 0) console.log(`no test file matches ${parts.join(" ") || flags.only}`);
 console.log(`${passed} passed, ${failed} failed`);

@@ -7,7 +7,7 @@ from celery.signals import worker_ready
 
 URL = os.environ["BENCH_URL"]
 
-app = Celery("tasks", broker=URL, backend=URL)
+app = Celery("tasks", broker=URL, backend=os.environ.get("BENCH_BACKEND", URL))
 
 
 @worker_ready.connect

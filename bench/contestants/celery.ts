@@ -5,7 +5,6 @@
 import { python } from "../../tests/servers/python.ts";
 import { Client } from "../client.ts";
 import { Program, ROOT } from "../process.ts";
-import type { BenchRedis } from "../redis_server.ts";
 import type { RedisContestant } from "./contestant.ts";
 
 const FOLDER = `${ROOT}bench/celery`;
@@ -17,25 +16,37 @@ const SETTINGS = [
   "--without-heartbeat",
 ];
 
+const WORKER = ["-m", "celery", "-A", "tasks", "worker", "-l", "WARNING", "-Q", "celery"];
+
 /** Makes the virtual environment when it is not there. */
 export async function celery(db: number): Promise<RedisContestant> {
-  const program = await python();
-  const start = (redis: BenchRedis, args: readonly string[]) =>
-    new Program([program, ...args], {
-      BENCH_URL: redis.url(db),
-      C_FORCE_ROOT: "1",
-      PYTHONDONTWRITEBYTECODE: "1",
-      PYTHONUNBUFFERED: "1",
-    }, FOLDER);
+  const start = await starter();
   return {
     name: "Celery",
     db,
     startWorker: (redis, { concurrency = 2 } = {}) =>
-      start(redis, [
-        ...["-m", "celery", "-A", "tasks", "worker", "-l", "WARNING", "-Q", "celery"],
-        ...["-P", "prefork", "-c", String(concurrency), ...SETTINGS],
+      start({ BENCH_URL: redis.url(db) }, [
+        ...WORKER,
+        "-P",
+        "prefork",
+        "-c",
+        String(concurrency),
+        ...SETTINGS,
       ]),
-    startClient: (redis) => new Client(start(redis, ["client.py"])),
+    startClient: (redis) => new Client(start({ BENCH_URL: redis.url(db) }, ["client.py"])),
     settled: (redis) => redis.results(db),
   };
+}
+
+/** What starts Celery's worker on any broker, with two processes. */
+export async function celeryWorker(): Promise<(url: string, backend: string) => Program> {
+  const start = await starter();
+  return (url, backend) =>
+    start({ BENCH_URL: url, BENCH_BACKEND: backend }, [...WORKER, "-P", "prefork", "-c", "2", ...SETTINGS]);
+}
+
+async function starter(): Promise<(env: Record<string, string>, args: readonly string[]) => Program> {
+  const program = await python();
+  const env = { C_FORCE_ROOT: "1", PYTHONDONTWRITEBYTECODE: "1", PYTHONUNBUFFERED: "1" };
+  return (own, args) => new Program([program, ...args], { ...env, ...own }, FOLDER);
 }

@@ -4,7 +4,7 @@ import type { BenchRedis } from "../redis_server.ts";
 import { type Runtime, runtimeNames, runtimes } from "./celeriac.ts";
 
 /** Messages a batch: the fastest of those tried, on each broker. */
-const BATCH = { redis: 64, sqlite: 256 };
+const BATCH = { redis: 64, sqlite: 256, amqp: 64 };
 
 /** The floor of a broker on a runtime; it ends when the queue is empty. */
 export function startFloor(broker: keyof typeof BATCH, runtime: Runtime, url: string): Program {

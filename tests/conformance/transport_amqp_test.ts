@@ -5,21 +5,21 @@ import { type ChannelModel, connect } from "amqplib";
 import { systemClock } from "../../runtime/clock.ts";
 import { openMemoryResults } from "../../runtime/results/memory.ts";
 import { openAmqpTransport } from "../../runtime/transport/amqp.ts";
-import { type RabbitmqServer, startRabbitmq } from "../servers/rabbitmq.ts";
+import { startVhost, type TestVhost } from "../servers/rabbitmq.ts";
 import { startProxy } from "../servers/tcp_proxy.ts";
 import { type Peer, type TestBroker, transportSuite } from "./transports.ts";
 
-let server: RabbitmqServer;
+let vhost: TestVhost;
 let admin: ChannelModel;
 let stores = 0;
 
 before(async () => {
-  server = await startRabbitmq();
-  admin = await connect(server.url());
+  vhost = await startVhost();
+  admin = await connect(vhost.url);
 });
 after(async () => {
   await admin.close();
-  await server.stop();
+  await vhost.close();
 });
 
 transportSuite("amqp", {
@@ -41,8 +41,8 @@ transportSuite("amqp", {
         await channel.close();
       },
       async connect(options): Promise<Peer> {
-        const proxy = await startProxy(server.port);
-        const transport = openAmqpTransport(`amqp://127.0.0.1:${proxy.port}/?max_priority=10`, {
+        const proxy = await startProxy(vhost.server.port);
+        const transport = openAmqpTransport(`amqp://127.0.0.1:${proxy.port}/${vhost.name}?max_priority=10`, {
           clock: systemClock,
           random: Math.random,
           lease: 15,

@@ -1,6 +1,7 @@
 /**
  * Private RabbitMQ servers for tests: a node with a name, a folder, a port mapper and loopback ports of its own, gone
- * when the test ends. Starting one takes seconds, so a whole file shares it and gives each test a virtual host.
+ * when the test ends. Starting one takes seconds, so the files of a run share one, each in a virtual host of its own;
+ * those that restart or fill a server start theirs.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -14,15 +15,27 @@ import { freePort } from "./redis.ts";
 const run = promisify(execFile);
 
 export interface RabbitmqOptions {
-  /** Virtual hosts beside `/`. Default 0. */
-  readonly vhosts?: number;
   /** More lines of `rabbitmq.conf`: name to value. */
   readonly config?: Readonly<Record<string, string>>;
+}
+
+interface RabbitmqPorts {
+  readonly amqp: number;
+  readonly distribution: number;
+  readonly mapper: number;
+}
+
+/** Where a server is, as its starter tells others. */
+export interface RabbitmqPlace {
+  readonly folder: string;
+  readonly ports: RabbitmqPorts;
 }
 
 /** A RabbitMQ server of the test's own. */
 export class RabbitmqServer {
   readonly port: number;
+  /** What {@linkcode sharedRabbitmq} finds it by. */
+  readonly place: RabbitmqPlace;
   readonly #folder: string;
   readonly #environment: Record<string, string>;
   #child: ChildProcess | undefined;
@@ -32,7 +45,8 @@ export class RabbitmqServer {
     this.#mapper?.kill("SIGKILL");
   };
 
-  constructor(folder: string, ports: { amqp: number; distribution: number; mapper: number }) {
+  constructor(folder: string, ports: RabbitmqPorts) {
+    this.place = { folder, ports };
     this.port = ports.amqp;
     this.#folder = folder;
     const node = `celeriac${ports.amqp}@localhost`;
@@ -59,9 +73,33 @@ export class RabbitmqServer {
     process.on("exit", this.#atExit);
   }
 
-  /** The URL of a virtual host: `/`, or the one of that number. */
-  url(vhost?: number): string {
-    return `amqp://guest:guest@127.0.0.1:${this.port}/${vhost === undefined ? "%2F" : `v${vhost}`}`;
+  /** The process id of the node. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** The URL of a virtual host. */
+  url(vhost = "/"): string {
+    return `amqp://guest:guest@127.0.0.1:${this.port}/${encodeURIComponent(vhost)}`;
+  }
+
+  /** Makes a virtual host, in which `guest` may do everything. */
+  async addVhost(name: string): Promise<void> {
+    await this.evaluate(
+      `rabbit_vhost:add(<<"${name}">>, <<"test">>), ${allow("guest", name, ".*", ".*", ".*")}.`,
+    );
+  }
+
+  /** Makes a user who may configure, write and read what matches these patterns. */
+  async addUser(
+    name: string,
+    vhost: string,
+    { configure, write, read }: { configure: string; write: string; read: string },
+  ): Promise<void> {
+    await this.evaluate(
+      `rabbit_auth_backend_internal:add_user(<<"${name}">>, <<"${name}">>, <<"test">>), ` +
+        `${allow(name, vhost, configure, write, read)}.`,
+    );
   }
 
   /** Starts it, on its port and with its data. */
@@ -147,14 +185,7 @@ export class RabbitmqServer {
 export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<RabbitmqServer> {
   await installed();
   const folder = await mkdtemp(join(tmpdir(), "celeriac-rabbitmq-"));
-  const names = ["/", ...Array.from({ length: options.vhosts ?? 0 }, (_, i) => `v${i}`)];
-  const definitions = {
-    users: [{ name: "guest", password: "guest", tags: "administrator" }],
-    vhosts: names.map((name) => ({ name })),
-    permissions: names.map((vhost) => ({ user: "guest", vhost, configure: ".*", write: ".*", read: ".*" })),
-  };
   const config: Record<string, string> = {
-    load_definitions: join(folder, "definitions.json"),
     "log.console": "true",
     "log.console.level": "error",
     "log.file": "false",
@@ -162,7 +193,6 @@ export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabb
     "disk_free_limit.absolute": "1MB",
     ...options.config,
   };
-  await writeFile(join(folder, "definitions.json"), JSON.stringify(definitions));
   await writeFile(
     join(folder, "rabbitmq.conf"),
     Object.entries(config).map(([name, value]) => `${name} = ${value}\n`).join(""),
@@ -180,6 +210,35 @@ export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabb
     await server.stop();
     throw error;
   }
+}
+
+/** A virtual host of the test's own. */
+export interface TestVhost {
+  readonly server: RabbitmqServer;
+  readonly name: string;
+  readonly url: string;
+  /** Ends the server, where it serves nobody else. */
+  close(): Promise<void>;
+}
+
+/** How `tests/run.ts` tells its test processes of the server that they share. */
+export const SHARED = "CELERIAC_TEST_RABBITMQ";
+
+/** A virtual host with nothing in it, on the server that all files of a run share, or on one of its own. */
+export async function startVhost(): Promise<TestVhost> {
+  const shared = process.env[SHARED];
+  const place: RabbitmqPlace | undefined = shared === undefined ? undefined : JSON.parse(shared);
+  const server = place === undefined ? await startRabbitmq() : new RabbitmqServer(place.folder, place.ports);
+  const name = `test-${crypto.randomUUID()}`;
+  await server.addVhost(name);
+  const close = () => place === undefined ? server.stop() : Promise.resolve();
+  return { server, name, url: server.url(name), close };
+}
+
+/** Erlang code that gives a user permissions. */
+function allow(user: string, vhost: string, configure: string, write: string, read: string): string {
+  const names = [user, vhost, configure, write, read, "test"].map((name) => `<<"${name}">>`);
+  return `rabbit_auth_backend_internal:set_permissions(${names.join(", ")})`;
 }
 
 /** Resolves as soon as somebody listens on a port. */

@@ -8,6 +8,7 @@ import { type Clock, sleep } from "../../clock.ts";
 import { withResolvers } from "../../platform.ts";
 import { BrokerUnavailableError } from "../transport.ts";
 import { readBigIntegers } from "./big_integers.ts";
+import { gatherWrites } from "./one_write.ts";
 import type { AmqpPlace, AmqpServer } from "./place.ts";
 import { reasonOf, type Refusal, replyCode } from "./refusal.ts";
 
@@ -225,6 +226,8 @@ export class AmqpConnection {
       model.on("blocked", (reason: string) => this.#setBlocked(reason));
       model.on("unblocked", () => this.#setBlocked(undefined));
       readBigIntegers(model.connection);
+      const { stream } = model.connection as Inner;
+      if (stream !== undefined) gatherWrites(stream);
       this.#model = model;
       this.#wasReady = true;
       this.#refusal = undefined;

@@ -27,8 +27,8 @@ const MANY = 16;
 const QUIET = 1;
 /** So often it may say that there are, and none comes: another consumer has them, perhaps. */
 const PATIENCE = 100;
-/** Milliseconds for which messages wait here for room before they go back. */
-const KEEP = 50;
+/** Milliseconds for which messages wait here for room, before they go back. */
+const KEEP = 1_000;
 /**
  * Milliseconds: what is at work for longer has its channel to itself. RabbitMQ closes a channel on which a message is
  * unacknowledged for too long (30 minutes by default), and hands all of its messages out again.
@@ -75,7 +75,9 @@ export class AmqpReceiver implements Receiver {
   #lastTag = 0;
   #turn = 0;
   #exchanges = 0;
-  #lastWanted = 0;
+  /** When somebody last asked for messages, and when for many. */
+  #lastAsked = 0;
+  #lastAskedMany = 0;
   #timer: TimerHandle | undefined;
 
   constructor(options: ReceiverOptions, context: ReceiverContext) {
@@ -157,7 +159,7 @@ export class AmqpReceiver implements Receiver {
       // The connection is gone: whoever asks next is told.
     } finally {
       this.#arrivals--;
-      this.#wanted();
+      this.#asked(false);
     }
     signal.throwIfAborted();
   }
@@ -259,8 +261,8 @@ export class AmqpReceiver implements Receiver {
       // What it has got already is not lost with the error.
       if (taken.length === 0) throw this.#context.receiving.unavailable(error);
     } finally {
+      this.#asked(this.#demand >= MANY);
       this.#demand -= room;
-      this.#wanted();
     }
     return taken;
   }
@@ -310,22 +312,29 @@ export class AmqpReceiver implements Receiver {
     return streams.some(({ size }) => size > 0);
   }
 
-  /** Nobody asks for more at the moment: what was sent ahead of time may wait for a moment, then it goes back. */
-  #wanted(): void {
-    this.#lastWanted = this.#context.options.clock.monotonic();
-    if (this.#timer === undefined && !this.#closing.signal.aborted) this.#watchRoom(KEEP);
+  /** Somebody has asked for messages: what was sent ahead of time may wait for a moment, then it goes back. */
+  #asked(many: boolean): void {
+    const { clock } = this.#context.options;
+    this.#lastAsked = clock.monotonic();
+    if (many) this.#lastAskedMany = this.#lastAsked;
+    this.#timer ??= this.#closing.signal.aborted ? undefined : clock.after(KEEP, () => this.#look());
   }
 
-  #watchRoom(ms: number): void {
+  /** Whether room is asked for as much as it was; if not, others may have more of it. */
+  #look(): void {
     const { clock } = this.#context.options;
-    this.#timer = clock.after(ms, () => {
-      this.#timer = undefined;
-      if (this.#closing.signal.aborted) return;
-      const idle = clock.monotonic() - this.#lastWanted;
-      if (this.#demand > 0 || this.#arrivals > 0) return this.#watchRoom(KEEP);
-      if (idle < KEEP) return this.#watchRoom(KEEP - idle);
-      this.#pause().catch(() => {});
-    });
+    this.#timer = undefined;
+    if (this.#closing.signal.aborted) return;
+    const now = clock.monotonic();
+    const idle = this.#demand === 0 && this.#arrivals === 0 && now - this.#lastAsked >= KEEP;
+    const slow = this.#demand < MANY && now - this.#lastAskedMany >= KEEP && this.#hasMany();
+    if (idle || slow) this.#pause().catch(() => {});
+    if (!idle) this.#timer = clock.after(KEEP, () => this.#look());
+  }
+
+  #hasMany(): boolean {
+    for (const { size } of this.#open.values()) if (size > MANY) return true;
+    return false;
   }
 
   /** Lets the broker send no more, and gives back what it has sent ahead of time. */
