@@ -24,6 +24,33 @@ describe("startTesting", () => {
     await assert.rejects(app.sendTask("math.sub").get(), { name: "NotRegistered" });
   });
 
+  it("lets tasks and their callers talk while they run", async () => {
+    const { app, idle } = await start({
+      tasks: {
+        t: {
+          echo: task({ bind: true }, async (ctx) => {
+            let current = 0;
+            for await (const word of ctx.messages<string>()) {
+              ctx.progress({ current: ++current });
+              await ctx.send(`${word}!`);
+            }
+          }),
+        },
+      },
+    });
+    const result = app.sendTask("t.echo");
+    const progress: unknown[] = [];
+    result.onProgress(({ current }) => progress.push(current));
+    await result.send("one");
+    await result.send("two");
+    await result.sendEnd();
+    await idle();
+    const heard: string[] = [];
+    for await (const word of result.messages<string>()) heard.push(word);
+    assert.deepEqual(heard, ["one!", "two!"]);
+    assert.deepEqual(progress, [1, 2]);
+  });
+
   it("hands tasks their context, and their callers their errors", async () => {
     const { app, idle, worker } = await start({
       tasks: {

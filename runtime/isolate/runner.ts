@@ -173,7 +173,11 @@ export class Runner {
     } catch (error) {
       return this.#finish(run, context, isFinal(error), () => this.#fail(run, error));
     }
-    if (!isThenable(value)) return this.#finish(run, context, true, () => this.#succeed(run, value));
+    if (!isThenable(value)) {
+      // The usual task costs nothing more.
+      if (correspondenceOf(context) === undefined) return this.#succeed(run, value);
+      return this.#finish(run, context, true, () => this.#succeed(run, value));
+    }
     this.#running++;
     const leave = (isFinal: boolean, settle: () => void) => {
       this.#running--;

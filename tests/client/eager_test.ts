@@ -29,6 +29,50 @@ const thrown = async (result: PromiseLike<unknown>): Promise<Error> => {
   throw new Error("nothing was thrown");
 };
 
+describe("messages with alwaysEager", () => {
+  it("go between a task and its caller, in this process", async () => {
+    const app = eager();
+    app.register("talk", {
+      echo: task({ bind: true }, async (ctx) => {
+        let current = 0;
+        for await (const word of ctx.messages<string>()) {
+          ctx.progress({ current: ++current });
+          await ctx.send(`${word}!`);
+        }
+        return "said";
+      }),
+      atOnce: task({ bind: true }, (ctx) => {
+        void ctx.send("now");
+        return 1;
+      }),
+    });
+    const result = app.sendTask("talk.echo");
+    const progress: unknown[] = [];
+    const end = result.onProgress(({ current }) => progress.push(current));
+    await result.send("one");
+    await result.send("two");
+    await result.sendEnd();
+    const heard: string[] = [];
+    for await (const word of result.messages<string>()) heard.push(word);
+    assert.deepEqual([heard, progress, await result], [["one!", "two!"], [1, 2], "said"]);
+    end();
+    const now = app.sendTask("talk.atOnce");
+    assert.equal(await now, 1);
+    for await (const message of now.messages()) assert.equal(message, "now");
+    await app.disconnect();
+  });
+
+  it("of a bound task that is called as a function are heard by nobody", async () => {
+    const alone = task({ bind: true }, async (ctx) => {
+      for (let n = 0; n < 3_000; n++) await ctx.send(n);
+      ctx.progress({ current: 1 });
+      for await (const _ of ctx.messages()) assert.fail("nobody sends it anything");
+      return "done";
+    });
+    assert.equal(await alone(), "done");
+  });
+});
+
 describe("a task called by .delay() with alwaysEager", () => {
   before(() => setDefaultApp(eager()));
   after(() => setDefaultApp(new App({ broker: "memory:other" })));
