@@ -4,9 +4,10 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { isOneFile, libraryModules, programFile, runtimeVersion } from "../platform.ts";
@@ -35,17 +36,37 @@ export async function buildWithDeno(options: ExecutableOptions): Promise<void> {
     const imports = join(folder, "imports.json");
     await writeFile(imports, JSON.stringify({ imports: libraryImports() }));
     const includes = [...programEntries.map(programFile), ...modules.map(({ url }) => url)];
+    const packages = packageFolders(dirname(fileURLToPath(includes[0])));
     await compile([
       ...["--allow-all", "--no-check", "--quiet", "--no-config", "--unstable-worker-options"],
       ...["--node-modules-dir=manual", `--import-map=${imports}`, `--output=${outfile}`],
       ...(platform === undefined ? [] : [`--target=${platform}`]),
       ...includes.map((url) => `--include=${fileURLToPath(url)}`),
+      ...packages.map((folder) => `--include=${folder}`),
+      ...packages.flatMap((folder) => TOOLS.map((name) => `--exclude=${join(folder, name)}`)),
       first,
     ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/**
+ * The folders of packages that are found from `start` and from the working folder. Deno takes them along as a whole, those
+ * below the working folder even unasked.
+ */
+function packageFolders(start: string): string[] {
+  const folders = [start, process.cwd()].flatMap(withParents).map((folder) => join(folder, "node_modules"));
+  return [...new Set(folders)].filter((folder) => existsSync(folder));
+}
+
+function withParents(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...withParents(parent)];
+}
+
+/** What runs or compiles code, or only declares it, has hundreds of megabytes and no place in an executable. */
+const TOOLS = [".bin", "deno", "@deno", "bun", "@oven", "bun-types", "@types", "typescript", "@typescript"];
 
 function libraryImports(): Record<string, string> {
   return Object.fromEntries(
