@@ -3,6 +3,7 @@
  * results of all its calls, and a result is a message to it. Nobody but the caller can ask for it, and it is told once.
  */
 import { Buffer } from "node:buffer";
+import { getLogger } from "@logtape/logtape";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { type Clock, sleep } from "../clock.ts";
 import { AmqpConnection } from "../transport/amqp/connection.ts";
@@ -15,10 +16,12 @@ import { resultKeyPrefix } from "./result_key.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 import { Replies } from "./rpc_replies.ts";
 
+const log = getLogger(["celeriac", "client"]);
+
 /** Replies that the broker sends ahead of their acknowledgement. */
 const AHEAD = 1_000;
-/** Milliseconds until a reply queue that could not be opened is tried again. */
-const RETRY = 100;
+/** Milliseconds until a reply queue that could not be opened is tried again: at first, and when it stays away. */
+const RETRY = { shortest: 100, longest: 5_000 };
 /** Seconds for which a reply queue outlives its client, which may only be cut off for a while. */
 const QUEUE_EXPIRES = 1_800;
 
@@ -56,7 +59,7 @@ export class RpcResults implements ResultStore {
     this.#options = options;
     this.#connection = new AmqpConnection(place, { clock: options.clock, random: Math.random });
     this.#publisher = new AmqpPublisher(this.#connection);
-    this.#topology = new Topology(this.#connection, {});
+    this.#topology = new Topology(this.#connection, place.queues);
     this.#connection.watch({
       gone: () => this.#listening = undefined,
       ready: () => void this.#listenAgain(),
@@ -140,12 +143,15 @@ export class RpcResults implements ResultStore {
 
   async #listenAgain(): Promise<void> {
     const { signal } = this.#closing;
-    while (this.#connection.ready && !signal.aborted) {
+    for (let pause = RETRY.shortest; this.#connection.ready && !signal.aborted; pause *= 2) {
       try {
         return await this.#listen();
       } catch (error) {
-        if (!(error instanceof BrokerUnavailableError)) throw error;
-        await sleep(this.#options.clock, RETRY, signal).catch(() => {});
+        // The node of a cluster that has the queue may come back, and so may the right to it.
+        if (!(error instanceof BrokerUnavailableError) && pause === RETRY.shortest) {
+          log.warning(`No results come at the moment: ${(error as Error).message}`);
+        }
+        await sleep(this.#options.clock, Math.min(pause, RETRY.longest), signal).catch(() => {});
       }
     }
   }

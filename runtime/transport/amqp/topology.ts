@@ -59,9 +59,17 @@ export class Topology {
     return declared;
   }
 
-  /** Makes sure that a client's queue of results exists; it goes after `expires` seconds without a reader. */
+  /**
+   * Makes sure that a client's queue of results exists; it goes after `expires` seconds without a reader. Where queues are
+   * to outlast the loss of a node, so is this one.
+   */
   replyQueue(name: string, expires: number): Promise<void> {
-    return this.queue(name, { durable: true, expires: expires * 1000 });
+    const { type } = this.#arguments;
+    return this.queue(name, {
+      durable: true,
+      expires: expires * 1000,
+      ...(type === "quorum" && { arguments: { "x-queue-type": type } }),
+    });
   }
 
   /** Makes sure that an exchange exists, of the type that it has in Celery, else of `type`. */
