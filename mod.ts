@@ -11,7 +11,7 @@ export { Producer, type ProducerOptions } from "./runtime/channel/producer.ts";
 export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
-export type { ApplyOptions, CallOptions } from "./runtime/client/call.ts";
+export type { ApplyOptions, CallLink, CallOptions } from "./runtime/client/call.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
 export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";

@@ -6,7 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import { currentTask } from "../isolate/task_context.ts";
 import type { TaskOptions } from "../isolate/task_definition.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
-import type { TaskCall } from "../protocol/task_message.ts";
+import type { SignatureData, TaskCall } from "../protocol/task_message.ts";
 
 /** Who sends, in Celery's words. */
 const ORIGIN = `gen${process.pid}@${hostname()}`;
@@ -45,10 +45,42 @@ export interface CallOptions {
   readonly shadow?: string;
   /** The queue that replies are sent to. */
   readonly replyTo?: string;
+  /**
+   * What is called with the result when it succeeds (Celery: `link`). Python's workers follow it; celeriac's do not yet.
+   */
+  readonly link?: CallLink | readonly CallLink[];
+  /** What is called when it fails (Celery: `link_error`); followed as `link` is. */
+  readonly linkError?: CallLink | readonly CallLink[];
+  /** The group it belongs to, and its place there. */
+  readonly groupId?: string;
+  readonly groupIndex?: number;
+  /** The first task of its tree. Default: that of the running task, if there is one, else itself. */
+  readonly rootId?: string;
+  /** The task that calls it. Default: the running one. */
+  readonly parentId?: string;
+  /** How often it has been tried before. Default 0. */
+  readonly retries?: number;
+  /** What monitors show in place of its arguments, when these are secret. */
+  readonly argsrepr?: string;
+  readonly kwargsrepr?: string;
   /** Whether publishing is tried again while the broker is away. Default true. */
   readonly retry?: boolean;
   /** Seconds for which it is tried. Default: the setting of that name. */
   readonly publishTimeout?: number;
+}
+
+/** A task to be called after another one, as it travels inside of that one's message (Celery: a signature). */
+export interface CallLink {
+  /** The task's name. */
+  readonly task: string;
+  /** Positional arguments, after the result of what went before. */
+  readonly args?: readonly unknown[];
+  /** Keyword arguments. */
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+  /** Options of the call in Celery's spelling: `{ queue: "mails", task_id: "..." }`. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** It gets its own arguments alone, without the result. Default false. */
+  readonly immutable?: boolean;
 }
 
 /** The options of `applyAsync`, which brings the arguments along. */
@@ -100,9 +132,36 @@ export function completeCall(
     shadow: options.shadow,
     replyTo: options.replyTo,
     origin: ORIGIN,
-    rootId: parent?.rootId ?? parent?.id,
-    parentId: parent?.id,
+    callbacks: signatures(options.link, "link"),
+    errbacks: signatures(options.linkError, "linkError"),
+    group: options.groupId,
+    groupIndex: options.groupIndex,
+    retries: options.retries,
+    argsrepr: options.argsrepr,
+    kwargsrepr: options.kwargsrepr,
+    rootId: options.rootId ?? parent?.rootId ?? parent?.id,
+    parentId: options.parentId ?? parent?.id,
   };
+}
+
+function signatures(
+  links: CallLink | readonly CallLink[] | undefined,
+  option: string,
+): SignatureData[] | undefined {
+  if (links === undefined) return undefined;
+  return (Array.isArray(links) ? links : [links]).map(
+    ({ task, args, kwargs, options, immutable }: CallLink) => {
+      if (typeof task !== "string" || task === "") throw new TypeError(`${option} names no task`);
+      return {
+        task,
+        args: args ?? [],
+        kwargs: kwargs ?? {},
+        options: options ?? {},
+        subtask_type: null,
+        immutable: immutable ?? false,
+      };
+    },
+  );
 }
 
 /** A header that can't be written is refused here: later it would fail the whole batch that it goes out with. */
