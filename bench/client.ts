@@ -14,6 +14,16 @@ export interface Calls {
   readonly priorities?: readonly number[];
 }
 
+/** Calls that are all in flight at once. */
+export interface Flight {
+  /** From the first call to the last value. */
+  readonly seconds: number;
+  /** Milliseconds until all calls were made, which is one turn of the event loop. */
+  readonly calling: number;
+  /** By how many milliseconds each tick of a timer of 2 ms came late. */
+  readonly late: readonly number[];
+}
+
 export class Client {
   readonly #program: Program;
 
@@ -29,6 +39,11 @@ export class Client {
   /** Makes calls and tells how many ms each took, from the call to its value. */
   async call(calls: Calls): Promise<number[]> {
     return (await this.#ask<{ ms: number[] }>({ do: "call", ...calls })).ms;
+  }
+
+  /** Makes `count` calls at once and waits for all of them; celeriac's client alone knows this. */
+  async flight(count: number): Promise<Flight> {
+    return await this.#ask<Flight>({ do: "flight", count });
   }
 
   /** What it has taken so far. */

@@ -14,8 +14,10 @@ import type { Outcome, Part, Setting } from "./part.ts";
 import { amqpDrain } from "./parts/amqp_drain.ts";
 import { computing } from "./parts/computing.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
+import { inFlight } from "./parts/in_flight.ts";
 import { manyQueues } from "./parts/many_queues.ts";
 import { millionOnRedis, millionOnSqlite } from "./parts/million.ts";
+import { messages } from "./parts/messages.ts";
 import { mixed } from "./parts/mixed.ts";
 import { publishing } from "./parts/publish.ts";
 import { redisDrain } from "./parts/redis_drain.ts";
@@ -28,7 +30,7 @@ import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
   ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain],
-  ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, starting],
+  ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, messages, inFlight, starting],
 ];
 
 const { values: flags, positionals: names } = parseArgs({

@@ -2,12 +2,16 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { App } from "../../mod.ts";
-import type { Calls } from "../client.ts";
+import type { Calls, Flight } from "../client.ts";
 
-type Command = { readonly do: "publish"; readonly count: number } | { readonly do: "call" } & Calls;
+type Command =
+  | { readonly do: "publish" | "flight"; readonly count: number }
+  | { readonly do: "call" } & Calls;
 
 /** Calls of one tick, which leave together. */
 const AT_ONCE = 1_000;
+/** Milliseconds between two looks at how late the event loop is. */
+const TICK = 2;
 
 const app = new App({ broker: process.argv[2] });
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -36,9 +40,36 @@ async function call({ pauses, queues = [], priorities = [] }: Calls): Promise<{ 
   return { ms };
 }
 
+/** Makes all calls at once and waits for all values; between them a timer measures how late it is served. */
+async function flight(count: number): Promise<Flight> {
+  const late: number[] = [];
+  let due = performance.now() + TICK;
+  const tick = () => {
+    const now = performance.now();
+    late.push(now - due);
+    due = now + TICK;
+    timer = setTimeout(tick, TICK);
+  };
+  let timer = setTimeout(tick, TICK);
+  const began = performance.now();
+  const results = Array.from({ length: count }, (_, i) => app.sendTask<number>("tasks.add", [i, 1]));
+  const calling = performance.now() - began;
+  const values = await Promise.all(results);
+  const seconds = (performance.now() - began) / 1000;
+  clearTimeout(timer);
+  values.forEach((value, i) => {
+    if (value !== i + 1) throw new Error(`add(${i}, 1) was ${value}`);
+  });
+  return { seconds, calling, late };
+}
+
 // Reads with no line lost between two commands; each is answered before the next is asked.
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const command = JSON.parse(line) as Command;
-  const answer = command.do === "publish" ? await publish(command.count) : await call(command);
+  const answer = command.do === "publish"
+    ? await publish(command.count)
+    : command.do === "flight"
+    ? await flight(command.count)
+    : await call(command);
   console.log(JSON.stringify(answer));
 });
