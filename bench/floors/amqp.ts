@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";
-import { type ConsumeMessage, type Message } from "amqplib";
+import type { ConsumeMessage, Message } from "amqplib";
 import { connect } from "amqplib";
 import { type Batch, drainBare } from "./lanes.ts";
 

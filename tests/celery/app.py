@@ -9,9 +9,9 @@ from celery.signals import worker_ready
 
 URL = os.environ["CELERY_TEST_URL"]
 
-app = Celery("app", broker=URL, backend=URL)
+app = Celery("app", broker=URL, backend=os.environ.get("CELERY_TEST_BACKEND", URL))
 app.conf.update(json.loads(os.environ.get("CELERY_TEST_CONF", "{}")))
-store = redis.Redis.from_url(URL)
+store = redis.Redis.from_url(URL) if URL.startswith("redis") else None
 
 
 @worker_ready.connect

@@ -13,6 +13,8 @@ const FOLDER = fileURLToPath(new URL("../celery/", import.meta.url));
 export interface CeleryOptions {
   /** Broker and result store. */
   readonly url: string;
+  /** The result store, if it is another. */
+  readonly backend?: string;
   /** Celery's own settings, as `app.conf` has them. */
   readonly conf?: Readonly<Record<string, unknown>>;
 }
@@ -127,7 +129,7 @@ export async function startPython(options: CeleryOptions): Promise<PythonConsole
 }
 
 async function spawnPython(
-  { url, conf = {} }: CeleryOptions,
+  { url, backend = url, conf = {} }: CeleryOptions,
   args: readonly string[],
   stdin: "pipe" | "ignore" = "ignore",
 ): Promise<ChildProcess> {
@@ -136,6 +138,7 @@ async function spawnPython(
     env: {
       ...process.env,
       CELERY_TEST_URL: url,
+      CELERY_TEST_BACKEND: backend,
       CELERY_TEST_CONF: JSON.stringify(conf),
       C_FORCE_ROOT: "1",
       PYTHONDONTWRITEBYTECODE: "1",

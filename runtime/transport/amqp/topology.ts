@@ -128,7 +128,9 @@ export class Topology {
       await this.#connection.once(async (channel) => {
         await channel.assertQueue(name, options ?? { arguments: argumentsOf(this.#arguments) });
         if (options !== undefined) return;
-        await channel.assertExchange(name, "direct", { durable: true });
+        // As Celery's documentation has it for quorum queues, whose delayed messages need it.
+        const type = this.#arguments.type === "quorum" ? "topic" : "direct";
+        await channel.assertExchange(name, type, { durable: true });
         await channel.bindQueue(name, name, name);
       });
     } catch (error) {
