@@ -1,6 +1,6 @@
 /** A million tasks through one worker: whether its memory stays flat, and whether a long queue slows it. */
 import { celeriac, type Runtime, runtimeNames, startCeleriac } from "../contestants/celeriac.ts";
-import { redisFloor } from "../contestants/floor.ts";
+import { redisFloor, startFloor } from "../contestants/floor.ts";
 import { rate, share, short } from "../figures.ts";
 import { atLeast, atMost, type Outcome, type Part, type Setting, type Target } from "../part.ts";
 import type { Program } from "../process.ts";
@@ -66,12 +66,18 @@ export const millionOnSqlite: Part = {
   name: "million_sqlite",
   title: "SQLite: a million tasks through one worker",
   inQuick: false,
-  limit: 400,
+  limit: 600,
   async run(setting) {
     const prepared = await prepareFile(setting.folder, "million", MILLION, SHORT.tasks * SHORT.times);
     const runs: Run[] = [];
-    for (const runtime of ["deno", "bun"] as const) runs.push(await onSqlite(runtime, prepared, setting));
-    return outcome(runs, runs, []);
+    for (const runtime of ["deno", "bun"] as const) {
+      runs.push(await onSqlite(runtime, prepared, setting), await floorOnSqlite(runtime, prepared, setting));
+    }
+    const [deno, denoFloor, bun, bunFloor] = runs;
+    return outcome(runs, [deno, bun], [
+      atMost("memory of a million on SQLite, Deno, to the floor's", overFloor(deno, denoFloor), 1.3),
+      atMost("memory of a million on SQLite, Bun, to the floor's", overFloor(bun, bunFloor), 1.3),
+    ]);
   },
 };
 
@@ -118,6 +124,16 @@ async function onSqlite(runtime: Runtime, prepared: string, setting: Setting): P
       file.release(SHORT.tasks);
       return before;
     },
+  }, setting).finally(() => file.delete());
+}
+
+async function floorOnSqlite(runtime: Runtime, prepared: string, setting: Setting): Promise<Run> {
+  const file = await BenchFile.copy(prepared, setting.folder);
+  return await watch({
+    name: `floor, ${runtimeNames[runtime]}, SQLite`,
+    program: startFloor("sqlite", runtime, file.url("full")),
+    countsFiles: false,
+    settled: () => file.settled(),
   }, setting).finally(() => file.delete());
 }
 
