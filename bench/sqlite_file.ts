@@ -6,7 +6,7 @@ import { App } from "../mod.ts";
 import { StoredResults } from "../runtime/results/sqlite/stored_results.ts";
 import { publish, QUEUE } from "./redis_server.ts";
 
-/** How safe a commit is, see docs/brokers.md. */
+/** How safe a commit is, see docs/speed.md. */
 export type Synchronous = "full" | "normal";
 
 /** A queue that no worker serves. */
