@@ -35,6 +35,8 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
   readonly #options: ConsumerOptions;
   readonly #intake: Intake;
   readonly #closing = new AbortController();
+  /** The signal that a wait was last given, and one that aborts with that or with the closing. */
+  #either: { readonly given: AbortSignal; readonly both: AbortSignal } | undefined;
   #ended = false;
   #releasing: Promise<void> | undefined;
 
@@ -66,8 +68,20 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
    * @throws The signal's reason.
    */
   get(options: WaitOptions = {}): Promise<Message | undefined> {
-    const text = this.#shift();
-    return text === undefined ? this.#wait(options) : Promise.resolve(messageOf(text) as Message);
+    const message = this.shift();
+    return message === undefined ? this.#wait(options) : Promise.resolve(message);
+  }
+
+  /**
+   * The next message, if one was read ahead and so is at hand.
+   *
+   * @internal
+   */
+  shift(): Message | undefined {
+    const text = this.#ended ? undefined : this.#intake.shift();
+    if (text === END) this.#end();
+    else if (text !== undefined) return messageOf(text) as Message;
+    return undefined;
   }
 
   /** Waits for one message, and gives it with those that are there besides, at most `max`; an empty list as `get` does. */
@@ -90,8 +104,8 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
   /** Its messages until the stream ends. Leaving the loop early leaves the rest to be read. */
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     const next = (): Promise<IteratorResult<Message, undefined>> => {
-      const text = this.#shift();
-      if (text !== undefined) return Promise.resolve({ done: false, value: messageOf(text) as Message });
+      const message = this.shift();
+      if (message !== undefined) return Promise.resolve({ done: false, value: message });
       return this.#wait({}).then((value) =>
         value === undefined ? { done: true, value: undefined } : { done: false, value }
       );
@@ -117,20 +131,12 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
     return this.close();
   }
 
-  /** The next message that is at hand. */
-  #shift(): string | undefined {
-    const text = this.#ended ? undefined : this.#intake.shift();
-    if (text !== END) return text;
-    this.#end();
-    return undefined;
-  }
-
   async #wait(options: WaitOptions): Promise<Message | undefined> {
     const deadline = this.#deadline(options);
     for (;;) {
       if (this.#ended || !await this.#fill(options, deadline)) return undefined;
-      const text = this.#shift();
-      if (text !== undefined) return messageOf(text) as Message;
+      const message = this.shift();
+      if (message !== undefined) return message;
     }
   }
 
@@ -152,9 +158,10 @@ export class Consumer<Message = unknown> implements AsyncIterable<Message>, Asyn
     const closing = this.#closing.signal;
     closing.throwIfAborted();
     const timeout = Math.max(0, deadline - clock.monotonic()) / 1000;
-    return await this.#intake.fill({
-      timeout,
-      signal: signal ? AbortSignal.any([signal, closing]) : closing,
-    });
+    if (signal === undefined) return await this.#intake.fill({ timeout, signal: closing });
+    if (this.#either?.given !== signal) {
+      this.#either = { given: signal, both: AbortSignal.any([signal, closing]) };
+    }
+    return await this.#intake.fill({ timeout, signal: this.#either.both });
   }
 }

@@ -9,7 +9,7 @@ import type { LineReader } from "./channel.ts";
 import type { FlowOptions, WaitOptions } from "./outflow.ts";
 
 /** Texts, and characters, that one step brings, about. */
-const BATCH = { texts: 256, length: 1024 * 1024 };
+const BATCH = { texts: 1_000, length: 1024 * 1024 };
 /**
  * Milliseconds in which a batch is to be read: one that lasts longer makes the next smaller, so that a slow reader which
  * is killed has few in its hands, and a fast one makes few steps.

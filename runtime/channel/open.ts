@@ -41,6 +41,8 @@ async function open(url: string, clock: Clock): Promise<ChannelStore> {
     case "sentinel":
     case "redis+sentinel":
     case "rediss+sentinel":
+    case "redis+cluster":
+    case "rediss+cluster":
       return new (await import("./redis.ts")).RedisChannels(url, options);
     default:
       throw new BadUrlError(

@@ -1,6 +1,7 @@
 /** Channels on Redis: a plain list a line, so that RPUSH and BLPOP from any language are the other end. */
 import { uid } from "../protocol/uid.ts";
 import type { Argument, ConnectionOptions } from "../transport/redis/connection.ts";
+import { placeOf, SHARED } from "../transport/redis/cluster/place_of.ts";
 import { readRedisUrl, type RedisPlace } from "../transport/redis/place.ts";
 import {
   type ChannelStore,
@@ -21,7 +22,8 @@ export class RedisChannels implements ChannelStore {
 
   /** @throws {BadUrlError} */
   constructor(url: string, options: ConnectionOptions) {
-    this.#place = readRedisUrl(url);
+    // In a cluster all lines stand in one slot, so that one pair of connections reaches them.
+    this.#place = placeOf(readRedisUrl(url), SHARED);
     this.name = this.#place.name;
     this.#link = new Lent(() => new RedisLink(this.#place, options));
   }

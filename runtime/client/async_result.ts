@@ -6,6 +6,7 @@ import type { Producer } from "../channel/producer.ts";
 import type { TaskProgress } from "../isolate/correspondence.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
+import { ResultMessages } from "./result_messages.ts";
 
 const log = getLogger(["celeriac", "client"]);
 
@@ -188,42 +189,17 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
    * @throws {ChannelTakenError} When another reader has taken over.
    * @throws {BrokerUnavailableError} When the task could not be published, or its messages not be reached.
    */
-  async *messages<Message = unknown>(
+  messages<Message = unknown>(
     options: { readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<Message, undefined> {
-    const { signal } = options;
-    const consumer = this.#source.messages.consumer(this.id) as Consumer<Message>;
-    const left = new AbortController();
-    const ended = new AbortController();
-    let failure: { readonly error: unknown } | undefined;
-    this.#final(left.signal).then(() => ended.abort(), (error) => {
-      failure = { error };
-      ended.abort();
+  ): AsyncIterableIterator<Message, undefined> {
+    const { messages } = this.#source;
+    const consumer = messages.consumer(this.id) as Consumer<Message>;
+    return new ResultMessages<Message>({
+      consumer,
+      ended: (signal) => this.#final(signal),
+      close: () => messages.done(consumer),
+      signal: options.signal,
     });
-    const waiting = { signal: signal ? AbortSignal.any([signal, ended.signal]) : ended.signal };
-    try {
-      for (;;) {
-        let message: Message | undefined;
-        try {
-          message = await consumer.get(waiting);
-        } catch (error) {
-          if (!ended.signal.aborted || signal?.aborted) throw error;
-          break;
-        }
-        if (message === undefined) return;
-        yield message;
-      }
-      if (failure !== undefined) throw failure.error;
-      // Its messages were stored before its result.
-      for (;;) {
-        const message = await consumer.get({ timeout: 0, signal });
-        if (message === undefined) return;
-        yield message;
-      }
-    } finally {
-      left.abort();
-      await this.#source.messages.done(consumer);
-    }
   }
 
   /**

@@ -37,7 +37,7 @@ const BATCH = 256;
 /** Milliseconds that a text waits for others: the first goes at once. */
 const GATHER_MS = 1;
 /** Texts, and their characters, that may be on their way before a sender has to wait. */
-const WINDOW = { texts: 1_024, length: 4 * 1024 * 1024 };
+const WINDOW = { texts: 4_096, length: 4 * 1024 * 1024 };
 /** Texts that may be on their way if nobody waits. */
 const LIMIT = 100_000;
 
@@ -75,12 +75,11 @@ export class Correspondence {
       throw new ChannelFullError(`${out.count} messages of this task wait to be stored: await ctx.send()`);
     }
     this.#isUsed = true;
-    const now = performance.now();
     out.add(text);
-    if (out.ready >= BATCH || now - out.last >= GATHER_MS) this.#post(now);
-    else this.#gathering ??= setTimeout(() => this.#post(performance.now()), GATHER_MS);
+    if (out.ready >= BATCH || (out.ready === 1 && performance.now() - out.last >= GATHER_MS)) this.#post();
+    else this.#gathering ??= setTimeout(() => this.#post(), GATHER_MS);
     if (!out.isFull) return nothingToWaitFor;
-    this.#post(now);
+    this.#post();
     return out.room();
   }
 
@@ -117,7 +116,7 @@ export class Correspondence {
   finish(ends: boolean): Promise<void> | undefined {
     clearTimeout(this.#progressTimer);
     if (!this.#isUsed) return undefined;
-    this.#post(0);
+    this.#post();
     this.#finishing = withResolvers();
     const { run, post } = this.#options;
     const unread = this.#inbox.length - this.#at;
@@ -163,10 +162,10 @@ export class Correspondence {
     }
   }
 
-  #post(now: number): void {
+  #post(): void {
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
-    const texts = this.#out.take(now);
+    const texts = this.#out.take();
     const { run, id, limits, post } = this.#options;
     if (texts.length > 0) post({ kind: "send", run, id, texts, limits });
   }
@@ -233,13 +232,13 @@ class Outbox {
     this.hasSent = true;
   }
 
-  take(now: number): readonly string[] {
+  take(): readonly string[] {
     const texts = this.#texts;
     if (texts.length === 0) return texts;
     this.#batches.push({ count: texts.length, length: this.#waiting });
     this.#texts = [];
     this.#waiting = 0;
-    this.last = now;
+    this.last = performance.now();
     return texts;
   }
 
