@@ -13,6 +13,8 @@ const BATCH = 1000;
 const LIMIT = 250_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
+/** How soon a call is told that its time is over while the broker keeps it waiting. */
+const LOOK_MS = 250;
 
 interface Waiting {
   message: WireMessage;
@@ -73,7 +75,7 @@ export class Publisher {
       try {
         const transport = await this.#transport();
         sent = true;
-        await transport.publish(batch.map(({ message }) => message));
+        await this.#confirmed(batch, transport);
         for (const { resolve } of batch) resolve();
         pause = FIRST_PAUSE_MS;
       } catch (error) {
@@ -97,6 +99,31 @@ export class Publisher {
       }
     }
     this.#running = undefined;
+  }
+
+  /** Publishes a batch. Who waits for longer than he wanted is told so meanwhile, be it in the batch or behind it. */
+  async #confirmed(batch: readonly Waiting[], transport: Transport): Promise<void> {
+    const publishing = transport.publish(batch.map(({ message }) => message));
+    const over = withResolvers();
+    let waits = batch;
+    const late = () => {
+      const error = new BrokerUnavailableError(
+        `${transport.name} has not confirmed it in time: it may still arrive`,
+      );
+      const now = this.#clock.monotonic();
+      for (const { deadline, reject } of waits) if (deadline <= now) reject(error);
+      waits = waits.filter(({ deadline }) => deadline > now);
+      this.#rejectLate(error);
+      if (waits.length === 0) over.resolve();
+      else timer = this.#clock.after(LOOK_MS, late);
+    };
+    let timer = this.#clock.after(LOOK_MS, late);
+    publishing.catch(() => {});
+    try {
+      await Promise.race([publishing, over.promise]);
+    } finally {
+      this.#clock.cancel(timer);
+    }
   }
 
   /** Gives up what has waited its time; tells how many ms the next has left, 0 if there is none. */

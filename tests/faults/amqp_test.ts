@@ -1,0 +1,145 @@
+/** What goes wrong on RabbitMQ: workers that die, a broker that is full, restarted, or stands still. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { eventually, within } from "../conformance/patience.ts";
+import { type RabbitmqServer, startRabbitmq } from "../servers/rabbitmq.ts";
+import { logOf, marksIn, Workshop } from "../worker/workshop.ts";
+import { Fleet } from "./fleet.ts";
+import { Load } from "./load.ts";
+import { below, seeded } from "./seed.ts";
+
+const TASKS = 4_000;
+const KILLS = 5;
+
+describe("on RabbitMQ", () => {
+  let server: RabbitmqServer;
+  let shop: Workshop;
+  let shops = 0;
+
+  before(async () => {
+    server = await startRabbitmq();
+  });
+  after(async () => {
+    await server.stop();
+  });
+
+  /** A workshop in a virtual host of its own. */
+  async function inShop(run: () => Promise<void>): Promise<void> {
+    const vhost = `shop${++shops}`;
+    await server.addVhost(vhost);
+    shop = await Workshop.open({ broker: `${server.url(vhost)}?heartbeat=2` });
+    try {
+      await run();
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  }
+
+  it(`${KILLS} times kill -9 among three workers while ${TASKS} tasks run loses nothing`, () =>
+    inShop(async () => {
+      const random = seeded("kill -9, RabbitMQ");
+      const load = new Load(shop);
+      const fleet = await Fleet.start(shop, 3, "-c", "2", "--slots", "4");
+      load.send(TASKS, () => below(random, 5));
+      const moments = Array.from({ length: KILLS }, () => Math.floor(TASKS * (0.02 + 0.93 * random())));
+      for (const moment of moments.sort((a, b) => a - b)) {
+        await within(60_000, load.reached(moment), `result ${moment}`);
+        await fleet.killOne(random);
+      }
+      await within(60_000, load.complete(), "the last result");
+      await load.secondRuns();
+      // What was in the hands of the dead may still be on its way to a second run.
+      await eventually(async () => assert.equal((await shop.length()).ready, 0), 30_000);
+      assert.equal((await shop.length()).dead, 0);
+      await fleet.ready();
+    }));
+
+  it("a task that takes long holds up none of the others", () =>
+    inShop(async () => {
+      const worker = await shop.worker("-c", "2");
+      const gate = shop.gate();
+      const long = shop.jobs.block(gate.path);
+      await worker.line(/blocking/);
+      const short = Array.from({ length: 10_000 }, (_, i) => shop.jobs.echo(i).get({ timeout: 120 }));
+      assert.deepEqual(await Promise.all(short), short.map((_, i) => i));
+      assert.equal((await shop.length()).ready, 0);
+      await gate.open();
+      assert.equal(await long.get({ timeout: 30 }), "let go");
+    }));
+
+  it("a broker whose memory is full takes acknowledgements, and the results when it has room", () =>
+    inShop(async () => {
+      const worker = await shop.worker("-c", "2");
+      const marks = shop.file("marks");
+      const gate = shop.gate();
+      await shop.warmUp();
+      const first = shop.jobs.markAndHold(marks, gate.path);
+      await eventually(async () => assert.equal((await marksIn(marks)).length, 1));
+      const ignored = Array.from(
+        { length: 500 },
+        () => shop.app.sendTask("jobs.mark", [marks], {}, { ignoreResult: true }).published,
+      );
+      const asked = Array.from({ length: 50 }, (_, i) => shop.jobs.echo(i));
+      await Promise.all([...ignored, ...asked.map(({ published }) => published)]);
+      await server.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.00001).");
+      try {
+        await gate.open();
+        await within(30_000, worker.line(/takes no messages at the moment/), "the word of it");
+        await eventually(async () => assert.equal((await marksIn(marks)).length, 501), 30_000);
+        await eventually(async () => assert.ok(await unacknowledged(server) <= 51), 30_000);
+        await assert.rejects(
+          shop.app.sendTask("jobs.echo", [1], {}, { publishTimeout: 1 }).published,
+          /has not confirmed it in time/,
+        );
+      } finally {
+        await server.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.9).");
+      }
+      assert.deepEqual(
+        await Promise.all(asked.map((result) => result.get({ timeout: 60 }))),
+        asked.map((_, i) => i),
+      );
+      assert.equal(await first.get({ timeout: 60 }), "let go");
+      assert.equal(logOf(worker).filter(({ message }) => message.includes("takes no messages")).length, 1);
+      assert.equal(logOf(worker).filter(({ message }) => message.includes("takes messages again")).length, 1);
+      assert.equal((await marksIn(marks)).length, 501);
+    }));
+
+  for (const [what, trouble] of Object.entries(troubles())) {
+    it(`a broker that is ${what} while tasks run loses none of them, nor their results`, () =>
+      inShop(async () => {
+        const random = seeded(what);
+        const load = new Load(shop);
+        const fleet = await Fleet.start(shop, 2, "-c", "2", "--slots", "4");
+        load.send(2_000, () => below(random, 5));
+        await within(60_000, load.reached(500), "the first results");
+        await trouble(server);
+        load.send(500, () => below(random, 5));
+        await within(120_000, load.complete(), "the last result");
+        await load.secondRuns();
+        await fleet.ready();
+      }));
+  }
+});
+
+/** What may happen to a broker. */
+function troubles(): Record<string, (server: RabbitmqServer) => Promise<void>> {
+  return {
+    restarted: (server) => server.restart(),
+    paused: async (server) => {
+      server.pause();
+      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      server.resume();
+    },
+  };
+}
+
+/** Messages in the hands of all workers. */
+async function unacknowledged(server: RabbitmqServer): Promise<number> {
+  const counts = await server.evaluate(
+    "[rabbit_amqqueue:info(Q, [messages_unacknowledged]) || Q <- rabbit_amqqueue:list()].",
+  );
+  return [...counts.matchAll(/messages_unacknowledged,(\d+)/g)].reduce(
+    (sum, [, count]) => sum + Number(count),
+    0,
+  );
+}
