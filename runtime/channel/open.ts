@@ -44,10 +44,14 @@ async function open(url: string, clock: Clock): Promise<ChannelStore> {
     case "redis+cluster":
     case "rediss+cluster":
       return new (await import("./redis.ts")).RedisChannels(url, options);
+    case "amqp":
+    case "amqps":
+    case "pyamqp":
+      return new (await import("./amqp.ts")).AmqpChannels(url, options);
     default:
       throw new BadUrlError(
         `${maskUrl(url)}: there are no messages over "${scheme}": ` +
-          `write redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, sqlite:PATH or memory:`,
+          `write redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, amqp://HOST:PORT/VHOST, sqlite:PATH or memory:`,
       );
   }
 }

@@ -34,6 +34,7 @@ const LIMIT = 100_000;
 /** Seconds after which one looks although nothing was told. */
 const SECOND_NET = 30;
 
+const SHORTEST_LOOK_MS = 5;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
@@ -62,6 +63,8 @@ export class Outflow {
   #next = 1;
   /** Whether what was last pushed may be in the line although nobody said so. */
   #unsure = false;
+  /** Milliseconds until one looks again where room is not told: soon at first. */
+  #pause = SHORTEST_LOOK_MS;
   /** When it was found full, by the monotonic clock; undefined while there is room. */
   #fullSince: number | undefined;
   #trouble: unknown;
@@ -137,8 +140,10 @@ export class Outflow {
         this.#alarm.set();
         unwatch = writer.watch(this.#alarm.ring);
         const stored = await this.#push(writer);
-        if (stored > 0 || this.#parcels.length === 0) this.#fullSince = undefined;
-        else await this.#awaitRoom(writer);
+        if (stored > 0 || this.#parcels.length === 0) {
+          this.#fullSince = undefined;
+          this.#pause = SHORTEST_LOOK_MS;
+        } else await this.#awaitRoom(writer);
       } catch (error) {
         for (const parcel of this.#parcels.splice(0)) parcel.reject(error);
         this.#waiting = 0;
@@ -157,8 +162,9 @@ export class Outflow {
     const now = clock.monotonic();
     const end = (this.#fullSince ??= now) + roomPatience * 1000;
     if (now >= end) throw noRoom(this.#line, roomPatience);
-    const pause = writer.pushes ? SECOND_NET * (0.8 + random() * 0.4) : pollInterval;
-    await this.#alarm.wait(clock, Math.min(pause * 1000, end - now));
+    const pause = writer.pushes ? SECOND_NET * (800 + random() * 400) : this.#pause;
+    this.#pause = Math.min(2 * this.#pause, pollInterval * 1000);
+    await this.#alarm.wait(clock, Math.min(pause, end - now));
   }
 
   /** Pushes one batch, again and again while the broker is away; tells how many of it are stored. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { App, Consumer, Producer, uid } from "../../mod.ts";
 import { runtimeName } from "../../runtime/platform.ts";
 import { within } from "../conformance/patience.ts";
+import { startVhost, type TestVhost } from "../servers/rabbitmq.ts";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
 import { startProxy } from "../servers/tcp_proxy.ts";
 import { follow, startWorker } from "../servers/worker.ts";
@@ -17,15 +18,20 @@ import { follow, startWorker } from "../servers/worker.ts";
 const SOON = 60_000;
 
 let redis: RedisServer;
+let rabbitmq: TestVhost;
 let folder: string;
 before(async () => {
-  redis = await startRedis({ appendonly: true });
+  [redis, rabbitmq] = await Promise.all([startRedis({ appendonly: true }), startVhost()]);
   folder = await mkdtemp(join(tmpdir(), "celeriac-"));
 });
 after(async () => {
-  await redis.stop();
+  await Promise.all([redis.stop(), rabbitmq.close()]);
   await rm(folder, { recursive: true });
 });
+
+function urlOf(kind: "redis" | "sqlite" | "amqp", file: string): string {
+  return kind === "redis" ? redis.url : kind === "amqp" ? rabbitmq.url : `sqlite:${join(folder, file)}`;
+}
 
 function program(name: string, ...args: string[]) {
   const run = runtimeName === "deno" ? ["run", "-A", "--no-check"] : [];
@@ -93,9 +99,26 @@ describe("messages on a Redis", () => {
   });
 });
 
-for (const kind of ["redis", "sqlite"] as const) {
+describe("messages on a RabbitMQ", () => {
+  it("whose connections are cut in the middle of answers are all there, once", async () => {
+    const proxy = await startProxy(rabbitmq.server.port);
+    try {
+      await goThrough(`amqp://127.0.0.1:${proxy.port}/${rabbitmq.name}`, 6_000, async (read) => {
+        for (let i = 0; i < 6; i++) {
+          await reached(read, 800 * (i + 1));
+          if (i % 3 === 0) proxy.cut();
+          else await proxy.cutAfter([0, 1, 30, 200][i % 4]);
+        }
+      });
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+for (const kind of ["redis", "sqlite", "amqp"] as const) {
   describe(`kill -9 beside messages on ${kind}`, () => {
-    const url = () => kind === "redis" ? redis.url : `sqlite:${join(folder, "killed.db")}`;
+    const url = () => urlOf(kind, "killed.db");
 
     it("of a consumer leaves the rest to the next, with little twice", async () => {
       const id = uid();
@@ -135,7 +158,7 @@ for (const kind of ["redis", "sqlite"] as const) {
 
     it("of a worker has its task send again, and read what it had not done with", async () => {
       const settings = fileURLToPath(new URL("../celery/short_lease.json", import.meta.url));
-      const broker = kind === "redis" ? redis.url : `sqlite:${join(folder, "worker.db")}`;
+      const broker = urlOf(kind, "worker.db");
       const start = () =>
         startWorker(["-A", "tests/channel/tasks.ts", "-c", "1", "-b", broker, "--config", settings]);
       const app = new App({ broker });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { App, Consumer, Producer } from "../../mod.ts";
 import { within } from "../conformance/patience.ts";
+import { startVhost, type TestVhost } from "../servers/rabbitmq.ts";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
 import { freshBroker, setUp } from "../worker/in_process.ts";
 
@@ -13,15 +14,16 @@ const MODULES = ["tests/channel/tasks.ts"];
 const SOON = 15_000;
 
 let redis: RedisServer;
+let rabbitmq: TestVhost;
 let folder: string;
 let files = 0;
 
 before(async () => {
-  redis = await startRedis();
+  [redis, rabbitmq] = await Promise.all([startRedis(), startVhost()]);
   folder = await mkdtemp(join(tmpdir(), "celeriac-"));
 });
 after(async () => {
-  await redis.stop();
+  await Promise.all([redis.stop(), rabbitmq.close()]);
   await rm(folder, { recursive: true });
 });
 
@@ -35,6 +37,7 @@ const brokers: Record<string, () => string> = {
   memory: freshBroker,
   sqlite: () => `sqlite:${join(folder, `${++files}.db`)}?synchronous=normal`,
   redis: () => redis.url,
+  amqp: () => rabbitmq.url,
 };
 
 for (const [name, broker] of Object.entries(brokers)) {

@@ -13,6 +13,8 @@ import { eventually, within } from "./patience.ts";
 
 /** Opens channels of one kind for the suite. */
 export interface ChannelHarness {
+  /** A reader may have read ahead what a sender can drop no more. Default false. */
+  readonly readsAhead?: boolean;
   /** A place with no messages in it. */
   open(): Promise<TestChannels>;
 }
@@ -277,7 +279,7 @@ export function channelSuite(name: string, harness: ChannelHarness): void {
       await producer.sendMessages([6, 7, 8, 9]);
       const rest = [await consumer.get()];
       while (rest.at(-1) !== 9) rest.push(await within(SOON, consumer.get(), "more"));
-      assert.deepEqual(rest, [7, 8, 9]);
+      assert.deepEqual(harness.readsAhead ? rest.slice(-3) : rest, [7, 8, 9]);
       assert.equal(await consumer.get({ timeout: 0 }), undefined);
     });
 

@@ -200,6 +200,8 @@ export class AmqpConnection {
       try {
         const model = await open(server);
         if (!this.#closing.signal.aborted) return model;
+        // What is ended by us is no error that anybody has to hear of.
+        model.on("error", () => {});
         destroy(model);
         break;
       } catch (error) {
