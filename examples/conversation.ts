@@ -1,6 +1,7 @@
 /**
- * Two programs that talk over Redis by an id that both know, each waiting for the other: one asks (`to-task`) and waits for
- * answers (`to-client`), the other the other way round. Either may be `conversation.py` just as well.
+ * Two programs that talk by an id that both know, each waiting for the other: one asks (`to-task`) and waits for answers
+ * (`to-client`), the other the other way round. Over Redis or, where `CELERIAC_BROKER_URL` names one, RabbitMQ. Either may be
+ * `conversation.py` (`conversation_amqp.py`) just as well.
  *
  *     deno run -A examples/conversation.ts answer ada        (or: bun examples/conversation.ts answer ada)
  *     deno run -A examples/conversation.ts ask ada

@@ -3,37 +3,38 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { within } from "../conformance/patience.ts";
 import { python } from "../servers/python.ts";
+import { startVhost, type TestVhost } from "../servers/rabbitmq.ts";
 import { freePort, type RedisServer, startRedis } from "../servers/redis.ts";
 import { startWorker, type TestWorker } from "../servers/worker.ts";
 import { runExample, runPython, startExample, temporaryBroker } from "./program.ts";
 
 const SQUARES = ["2 squared is 4", "3 squared is 9", "12 squared is 144"];
 
-describe("conversation.ts and conversation.py", () => {
-  let redis: RedisServer, interpreter: string;
+describe("conversation.ts, conversation.py and conversation_amqp.py", () => {
+  let redis: RedisServer, rabbitmq: TestVhost, interpreter: string;
   before(async () => {
-    [redis, interpreter] = await Promise.all([startRedis(), python()]);
+    [redis, rabbitmq, interpreter] = await Promise.all([startRedis(), startVhost(), python()]);
   });
-  after(() => redis.stop());
+  after(() => Promise.all([redis.stop(), rabbitmq.close()]));
 
-  const inTypeScript = (role: string, id: string) => runExample("conversation.ts", redis.url, role, id);
-  const inPython = (role: string, id: string) =>
-    runPython(interpreter, "conversation.py", redis.url, role, id);
-
-  const pairs = {
-    "both in TypeScript": [inTypeScript, inTypeScript],
-    "the one who answers in Python": [
-      inTypeScript,
-      inPython,
-    ],
-    "the one who asks in Python": [inPython, inTypeScript],
-  };
-  for (const [name, [ask, answer]] of Object.entries(pairs)) {
-    it(`talk, ${name}`, async () => {
-      const [asked, answered] = await Promise.all([ask("ask", name), answer("answer", name)]);
-      assert.deepEqual(asked, SQUARES);
-      assert.deepEqual(answered, ["no more questions"]);
-    });
+  for (const broker of ["Redis", "RabbitMQ"]) {
+    const url = () => broker === "Redis" ? redis.url : rabbitmq.url;
+    const file = broker === "Redis" ? "conversation.py" : "conversation_amqp.py";
+    const inTypeScript = (role: string, id: string) => runExample("conversation.ts", url(), role, id);
+    const inPython = (role: string, id: string) => runPython(interpreter, file, url(), role, id);
+    const pairs = {
+      "both in TypeScript": [inTypeScript, inTypeScript],
+      "the one who answers in Python": [inTypeScript, inPython],
+      "the one who asks in Python": [inPython, inTypeScript],
+    };
+    for (const [name, [ask, answer]] of Object.entries(pairs)) {
+      it(`talk over ${broker}, ${name}`, async () => {
+        const id = name.replaceAll(" ", "-");
+        const [asked, answered] = await Promise.all([ask("ask", id), answer("answer", id)]);
+        assert.deepEqual(asked, SQUARES);
+        assert.deepEqual(answered, ["no more questions"]);
+      });
+    }
   }
 });
 
