@@ -1,7 +1,7 @@
 /** The Redis end of a plain queue: its connections, LPUSH, and a BRPOP that survives them and can be taken back. */
 import { type Clock, systemClock } from "../clock.ts";
 import { RedisConnection } from "../transport/redis/connection.ts";
-import { readRedisUrl } from "../transport/redis/place.ts";
+import { readRedisUrl, type RedisPlace } from "../transport/redis/place.ts";
 import { BrokerUnavailableError } from "../transport/transport.ts";
 import { openWithin } from "./connect.ts";
 
@@ -13,15 +13,17 @@ const UNBLOCK = 10;
 const clock: Clock = systemClock;
 const random = Math.random;
 
-/** Connections of one URL: those that nobody uses are closed after a moment. */
+/** Connections to one Redis: those that nobody uses are closed after a moment. */
 class Connections {
-  readonly #url: string;
+  readonly #name: string;
+  readonly #place: RedisPlace;
   readonly #idle = new Map<RedisConnection, unknown>();
   #shared: RedisConnection | undefined;
   #sharedBy = 0;
 
-  constructor(url: string) {
-    this.#url = url;
+  constructor(name: string, place: RedisPlace) {
+    this.#name = name;
+    this.#place = place;
   }
 
   /** Calls `use` with a connection that others may use at the same time. */
@@ -59,7 +61,7 @@ class Connections {
       return connection;
     }
     // A consumer hears nothing for as long as there is no message.
-    return new RedisConnection(readRedisUrl(this.#url), { clock, random, silence: 0 });
+    return new RedisConnection(this.#place, { clock, random, silence: 0 });
   }
 
   #keep(connection: RedisConnection): void {
@@ -67,7 +69,7 @@ class Connections {
     const timer = clock.after(KEPT, () => {
       this.#idle.delete(connection);
       void connection.close();
-      if (this.#idle.size === 0 && this.#sharedBy === 0) known.delete(this.#url);
+      if (this.#idle.size === 0 && this.#sharedBy === 0) known.delete(this.#name);
     });
     this.#idle.set(connection, timer);
   }
@@ -75,15 +77,21 @@ class Connections {
 
 const known = new Map<string, Connections>();
 
-function connectionsTo(url: string): Connections {
-  let connections = known.get(url);
-  if (connections === undefined) known.set(url, connections = new Connections(url));
+/** In a cluster each queue is on a node of its own. */
+function connectionsTo(url: string, queue: string): Connections {
+  const name = /^rediss?\+cluster:/i.test(url) ? `${url} ${queue}` : url;
+  let connections = known.get(name);
+  if (connections === undefined) {
+    const place = readRedisUrl(url);
+    const finder = place.cluster?.finderFor(queue);
+    known.set(name, connections = new Connections(name, finder ? { ...place, finder } : place));
+  }
   return connections;
 }
 
 /** LPUSH. @throws {BrokerUnavailableError} @throws {BadUrlError} */
 export async function push(queue: string, url: string, text: string): Promise<void> {
-  await connectionsTo(url).share((connection) => connection.send("lpush", [queue, text]));
+  await connectionsTo(url, queue).share((connection) => connection.send("lpush", [queue, text]));
 }
 
 /**
@@ -102,7 +110,7 @@ export async function pop(
 ): Promise<string | undefined> {
   const deadline = timeout === 0 ? Infinity : clock.monotonic() + timeout * 1000;
   const secondsLeft = () => (deadline - clock.monotonic()) / 1000;
-  const connections = connectionsTo(url);
+  const connections = connectionsTo(url, queue);
   return await connections.own(async (connection) => {
     for (;;) {
       try {

@@ -60,6 +60,9 @@ export async function openResultStore(url: string, options: StoreOptions = {}): 
     case "redis+sentinel":
     case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisResults(url, complete);
+    case "redis+cluster":
+    case "rediss+cluster":
+      return (await import("./redis_cluster.ts")).openClusterResults(url, complete);
     case "amqp":
     case "amqps":
     case "pyamqp":
@@ -67,7 +70,7 @@ export async function openResultStore(url: string, options: StoreOptions = {}): 
     default:
       throw new BadUrlError(
         `${maskUrl(url)}: there is no result store "${scheme}": write sqlite:PATH, redis://HOST:PORT/DB, ` +
-          `rediss://HOST:PORT/DB, redis+socket://PATH, amqp://HOST/VHOST, rpc:// or memory:`,
+          `rediss://HOST:PORT/DB, redis+socket://PATH, redis+sentinel://, redis+cluster://, amqp://HOST/VHOST, rpc:// or memory:`,
       );
   }
 }

@@ -33,9 +33,12 @@ export class RedisResultWatches {
     this.#subscriber = new RedisSubscriber(place, options);
     this.#prefix = prefix;
     this.#fetch = fetch;
-    this.#subscriber.onceMore(() => {
-      for (const watch of this.#open) watch.askAgain();
-    });
+    this.#subscriber.onceMore(() => this.askAgain());
+  }
+
+  /** Asks for all that is waited for: some of it may have been told and not heard. */
+  askAgain(): void {
+    for (const watch of this.#open) watch.askAgain();
   }
 
   open(listener: ResultListener): ResultWatch {

@@ -40,6 +40,9 @@ export async function openTransport(
     case "redis+sentinel":
     case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisTransport(url, complete);
+    case "redis+cluster":
+    case "rediss+cluster":
+      return (await import("./redis/cluster/transport.ts")).openClusterTransport(url, complete);
     case "amqp":
     case "amqps":
     case "pyamqp":
@@ -47,7 +50,8 @@ export async function openTransport(
     default:
       throw new BadUrlError(
         `${maskUrl(url)}: there is no broker "${scheme}": ` +
-          `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, amqp://HOST/VHOST or memory:`,
+          `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, ` +
+          `redis+sentinel://, redis+cluster://, amqp://HOST/VHOST or memory:`,
       );
   }
 }

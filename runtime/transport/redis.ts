@@ -31,7 +31,11 @@ const BATCH = { messages: 1_000, length: 4 * 1024 * 1024 };
  * @throws {BadUrlError}
  */
 export function openRedisTransport(url: string, options: TransportOptions): Transport {
-  const place = readRedisUrl(url);
+  return redisTransport(readRedisUrl(url), options);
+}
+
+/** The transport of a place that one connection reaches: a Redis, or a part of a cluster. */
+export function redisTransport(place: RedisPlace, options: TransportOptions): Transport {
   const visibilityTimeout = place.visibilityTimeout ?? options.visibilityTimeout;
   return new RedisTransport(place, { ...options, visibilityTimeout });
 }

@@ -2,11 +2,11 @@
 import { Buffer } from "node:buffer";
 import { after, before } from "node:test";
 import { Redis } from "ioredis";
-import { type Clock, systemClock, type TimerHandle } from "../../runtime/clock.ts";
 import { openRedisResults } from "../../runtime/results/redis.ts";
 import { openRedisTransport } from "../../runtime/transport/redis.ts";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
 import { startProxy } from "../servers/tcp_proxy.ts";
+import { PausableClock } from "./pausable_clock.ts";
 import { type Peer, type TestBroker, transportSuite } from "./transports.ts";
 
 const LEASE = 0.9;
@@ -21,41 +21,6 @@ after(async () => {
   await admin.quit();
   await server.stop();
 });
-
-/** The machine's time, with timers that can be stopped as those of a stopped process. */
-class PausableClock implements Clock {
-  #paused = false;
-  #overdue: (() => void)[] = [];
-
-  now = () => systemClock.now();
-  monotonic = () => systemClock.monotonic();
-
-  after(ms: number, run: () => void): TimerHandle {
-    const timer = { cancelled: false, handle: undefined as TimerHandle };
-    const ring = () => {
-      if (timer.cancelled) return;
-      if (this.#paused) this.#overdue.push(ring);
-      else run();
-    };
-    timer.handle = systemClock.after(ms, ring);
-    return timer;
-  }
-
-  cancel(handle: TimerHandle): void {
-    const timer = handle as { cancelled: boolean; handle: TimerHandle };
-    timer.cancelled = true;
-    systemClock.cancel(timer.handle);
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    for (const ring of this.#overdue.splice(0)) ring();
-  }
-}
 
 transportSuite("redis", {
   storesResults: true,

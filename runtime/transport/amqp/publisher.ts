@@ -35,8 +35,9 @@ export class AmqpPublisher {
       const confirmed = (error: Error | null) => {
         if (error !== null) failure ??= error;
         if (--left > 0) return;
-        if (failure === undefined) resolve();
-        else reject(this.#failure(failure));
+        if (failure === undefined) return resolve();
+        if (isNack(failure)) this.#leave(channel);
+        reject(this.#failure(failure));
       };
       for (let i = 0; i < messages.length; i++) {
         const { exchange, routingKey, content, options } = messages[i];
@@ -62,9 +63,15 @@ export class AmqpPublisher {
   }
 
   #failure(error: Error): Error {
-    if (error.message !== "message nacked") return this.#connection.unavailable(error);
-    const why = "it refused a message: is its queue full?";
+    if (!isNack(error)) return this.#connection.unavailable(error);
+    const why = "it refused a message: its queue is full, or has no leader at the moment";
     return new BrokerUnavailableError(`${this.#connection.place.name}: ${why}`, { cause: error });
+  }
+
+  /** A channel that has met a queue without its leader may refuse for ever, though the queue has a new one: seen in 3.10. */
+  #leave(channel: ConfirmChannel): void {
+    this.#opening = undefined;
+    channel.close().catch(() => {});
   }
 
   #addUnroutable(messages: readonly Outgoing[], failures: Map<number, Error>): void {
@@ -103,6 +110,10 @@ export class AmqpPublisher {
       throw error;
     }
   }
+}
+
+function isNack(error: Error): boolean {
+  return error.message === "message nacked";
 }
 
 function keyOf(

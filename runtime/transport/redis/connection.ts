@@ -87,8 +87,9 @@ export class RedisConnection {
       // With 0 every command that is unanswered when the connection goes is rejected; otherwise it would hang.
       maxRetriesPerRequest: 0,
       retryStrategy: (times) => this.#backoff(times, options.random),
-      // After a failover the old master is a replica: find the new one.
-      reconnectOnError: (error) => error.message.includes("READONLY"),
+      // After a failover the old master is a replica, and in a cluster keys move: find the server that has them now.
+      reconnectOnError: ({ message }) =>
+        message.includes("READONLY") || (place.finder !== undefined && message.startsWith("MOVED")),
     });
     this.#redis.on("error", (error: Error) => this.#refused(error));
     this.#redis.on("connecting", () => this.#tries++);

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { BadUrlError, maskUrl, schemeOf } from "../url.ts";
+import { ClusterTopology } from "./cluster/topology.ts";
 import type { ServerFinder } from "./finder.ts";
 import type { Replicas } from "./replicas.ts";
 import { readSeeds } from "./seeds.ts";
@@ -19,6 +20,8 @@ export interface RedisPlace {
   readonly port: number;
   /** Where a server that moves is now, instead of host and port. */
   readonly finder?: ServerFinder;
+  /** The cluster that it is, of which one connection reaches a part only: see `cluster/place_of.ts`. */
+  readonly cluster?: ClusterTopology;
   /** The path of a Unix socket, instead of host and port. */
   readonly socket?: string;
   readonly db: number;
@@ -53,7 +56,7 @@ const certificateChecks: Record<string, boolean> = {
 
 /**
  * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://...` and `redis+socket:///PATH?virtual_host=DB`,
- * or a master that sentinels know, as `seeds.ts` reads it. Options: `visibility_timeout`, `global_keyprefix`, `replicas`,
+ * or a master that sentinels know, or a cluster, as `seeds.ts` reads them. Options: `visibility_timeout`, `global_keyprefix`, `replicas`,
  * `replicas_timeout`, `sentinel_username`, `sentinel_password`, `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`,
  * `ssl_keyfile`, `ssl_check_hostname`. Others belong to other clients and are left alone.
  *
@@ -85,6 +88,10 @@ export function readRedisUrl(url: string): RedisPlace {
   // URL lowers nothing of use here but drops port 80, the default of the scheme it was read as.
   const port = Number(parts.port || (/:80(?=[/?#]|$)/.test(plain) ? 80 : 6379));
   const host = parts.hostname.replace(/^\[(.*)\]$/, "$1");
+  const login = {
+    ...(parts.username !== "" && { username: decoded(parts.username, name) }),
+    ...(parts.password !== "" && { password: decoded(parts.password, name) }),
+  };
   // Servers that are found later have names of their own.
   const tls = scheme === "rediss" ? tlsOptions(query, seeds === undefined ? host : "", name) : undefined;
   const hosts = seeds?.hosts.map((seed) => `${seed.host}:${seed.port}`).sort().join(",");
@@ -93,7 +100,10 @@ export function readRedisUrl(url: string): RedisPlace {
     identity: `${socket ?? (seeds === undefined ? `${host}:${port}` : `${seeds.master}@${hosts}`)}/${db}`,
     host,
     port,
-    ...(seeds !== undefined && {
+    ...(seeds?.kind === "cluster" && {
+      cluster: new ClusterTopology(seeds.hosts, { ...login, tls }),
+    }),
+    ...(seeds?.kind === "sentinel" && {
       finder: new Sentinels(seeds.hosts, seeds.master, {
         username: query.get("sentinel_username") ?? undefined,
         password: query.get("sentinel_password") ?? undefined,
@@ -102,8 +112,7 @@ export function readRedisUrl(url: string): RedisPlace {
     }),
     ...(socket !== undefined && { socket }),
     db,
-    ...(parts.username !== "" && { username: decoded(parts.username, name) }),
-    ...(parts.password !== "" && { password: decoded(parts.password, name) }),
+    ...login,
     ...(tls !== undefined && { tls }),
     keyPrefix: query.get("global_keyprefix") ?? "",
     ...(query.has("visibility_timeout") && {

@@ -34,6 +34,7 @@ const passing: [RegExp, string][] = [
   [/LOADING/, "it is still loading its data"],
   [/READONLY/, "it is a replica and takes no writes"],
   [/MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN/, "it has lost its master or its replicas"],
+  [/\bMOVED\b|\bASK \d|non local key/, "the cluster has moved these keys to another node"],
   [/BUSY/, "a script keeps it busy"],
   [/max number of clients/, "it has too many clients"],
   [

@@ -29,7 +29,7 @@ export async function awaitReplicas(
   const confirmed = await connection.send("wait", [count, Math.ceil(timeout * 1000)]) as number;
   if (confirmed >= count) return;
   throw new UnreplicatedError(
-    `${name} has accepted these messages, but ${confirmed} of ${count} replicas confirmed them within ${timeout} s: ` +
-      `they will run, unless this server is lost before a replica has them`,
+    `${name} has accepted what was sent, but ${confirmed} of ${count} replicas confirmed it within ${timeout} s: ` +
+      `it would be lost with this server`,
   );
 }

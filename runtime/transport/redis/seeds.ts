@@ -10,7 +10,7 @@ export interface Seeds {
   readonly kind: "sentinel" | "cluster";
   /** Whom to ask. */
   readonly hosts: readonly ServerAddress[];
-  /** The name of the master, as the sentinels know it. */
+  /** The name of the master, as the sentinels know it; of a cluster empty. */
   readonly master: string;
   /** The rest, as the URL of a plain Redis on the first of the hosts. */
   readonly plain: string;
@@ -20,12 +20,15 @@ const kinds: Readonly<Record<string, { kind: Seeds["kind"]; tls: boolean; port: 
   "sentinel": { kind: "sentinel", tls: false, port: 26379 },
   "redis+sentinel": { kind: "sentinel", tls: false, port: 26379 },
   "rediss+sentinel": { kind: "sentinel", tls: true, port: 26379 },
+  "redis+cluster": { kind: "cluster", tls: false, port: 6379 },
+  "rediss+cluster": { kind: "cluster", tls: true, port: 6379 },
 };
 
 const PARTS = /^[^:]+:\/\/(?:([^/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?(.*))?$/;
 
 /**
- * Reads `sentinel://HOST:PORT;sentinel://HOST:PORT` (kombu's form) and `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB`.
+ * Reads `sentinel://HOST:PORT;sentinel://HOST:PORT` (kombu's form), `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB` and
+ * `redis+cluster://HOST:PORT,HOST:PORT`.
  * Gives nothing for the URL of a plain Redis.
  *
  * @throws {BadUrlError}
@@ -47,10 +50,15 @@ export function readSeeds(url: string): Seeds | undefined {
   }
   const segments = path.split("/").filter((segment) => segment !== "");
   const db = segments.length > 0 && /^\d+$/.test(segments[segments.length - 1]) ? segments.pop() : "0";
-  const master = new URLSearchParams(queries.join("&")).get("master_name") ??
+  if (kind === "cluster" && (db !== "0" || segments.length > 0)) {
+    throw new BadUrlError(
+      `"${name}" names the database "${path}": a Redis Cluster has no databases, leave it out`,
+    );
+  }
+  const master = kind === "cluster" ? "" : new URLSearchParams(queries.join("&")).get("master_name") ??
     decodeURIComponent(segments.shift() ?? "");
   if (segments.length > 0) throw unreadable(name, kind);
-  if (master === "") {
+  if (kind === "sentinel" && master === "") {
     throw new BadUrlError(
       `"${name}" does not say which master its sentinels watch: write ?master_name=NAME, or the setting ` +
         `brokerTransportOptions.masterName`,
@@ -70,6 +78,7 @@ function addressOf(text: string, defaultPort: number, name: string, kind: Seeds[
 
 function unreadable(name: string, kind: Seeds["kind"]): BadUrlError {
   return new BadUrlError(
-    `"${name}" can't be read: write redis+${kind}://[USER:PASSWORD@]HOST:PORT,HOST:PORT/DB?master_name=NAME`,
+    `"${name}" can't be read: write redis+${kind}://[USER:PASSWORD@]HOST:PORT,HOST:PORT` +
+      (kind === "sentinel" ? "/DB?master_name=NAME" : ""),
   );
 }

@@ -1,26 +1,22 @@
 /** The master that sentinels name, and their word that it is another one now. */
-import { Redis, type RedisOptions } from "ioredis";
+import type { Redis } from "ioredis";
 import { NotFoundError, type ServerAddress, type ServerFinder } from "./finder.ts";
+import { askServer, openServer, type ServerLogin } from "./question.ts";
 import { reasonOf } from "./refusal.ts";
 
-/** Milliseconds for an answer of one of them. */
-const PATIENCE = 1_000;
 /** Milliseconds between two tries to listen to one of them, at the most. */
 const LONGEST_PAUSE = 2_000;
 const MOVED = "+switch-master";
 
-/** How to get in to the sentinels themselves. */
-export type SentinelLogin = Pick<RedisOptions, "username" | "password" | "tls">;
-
 export class Sentinels implements ServerFinder {
-  readonly #login: SentinelLogin;
+  readonly #login: ServerLogin;
   readonly #master: string;
   /** The one that answered last comes first. */
   #addresses: readonly ServerAddress[];
   readonly #followers = new Set<(now: ServerAddress) => void>();
   #listening: Redis[] = [];
 
-  constructor(addresses: readonly ServerAddress[], master: string, login: SentinelLogin) {
+  constructor(addresses: readonly ServerAddress[], master: string, login: ServerLogin) {
     this.#addresses = addresses;
     this.#master = master;
     this.#login = login;
@@ -61,21 +57,16 @@ export class Sentinels implements ServerFinder {
   }
 
   async #ask(address: ServerAddress): Promise<ServerAddress | undefined> {
-    const sentinel = this.#open(address, { commandTimeout: PATIENCE, retryStrategy: () => null });
-    try {
-      const answer = await sentinel.call("sentinel", "get-master-addr-by-name", this.#master);
-      if (answer === null) return undefined;
-      const [host, port] = answer as [string, string];
-      return { host, port: Number(port) };
-    } finally {
-      sentinel.disconnect();
-    }
+    const answer = await askServer(address, this.#login, "sentinel", "get-master-addr-by-name", this.#master);
+    if (answer === null) return undefined;
+    const [host, port] = answer as [string, string];
+    return { host, port: Number(port) };
   }
 
   /** Listens to all of them, because the one that is asked may be the one that is gone. */
   #listen(): void {
     this.#listening = this.#addresses.map((address) => {
-      const sentinel = this.#open(address, {
+      const sentinel = openServer(address, this.#login, {
         retryStrategy: (times) => Math.min(50 * 2 ** times, LONGEST_PAUSE) * (0.5 + Math.random() / 2),
       });
       sentinel.on("message", (_, text: string) => this.#hear(text));
@@ -89,22 +80,5 @@ export class Sentinels implements ServerFinder {
     const [master, , , host, port] = text.split(" ");
     if (master !== this.#master) return;
     for (const moved of [...this.#followers]) moved({ host, port: Number(port) });
-  }
-
-  #open({ host, port }: ServerAddress, options: RedisOptions): Redis {
-    const sentinel = new Redis({
-      ...this.#login,
-      host,
-      port,
-      connectionName: "celeriac",
-      protocol: 2,
-      connectTimeout: PATIENCE,
-      enableReadyCheck: false,
-      maxRetriesPerRequest: null,
-      ...options,
-    });
-    // Whoever waits for an answer is told; a listener tries again.
-    sentinel.on("error", () => {});
-    return sentinel;
   }
 }

@@ -129,6 +129,17 @@ describe("the URL of a Redis", () => {
     assert.equal(name, "sentinel://a/0?master_name=shop&sentinel_password=**&global_keyprefix=x");
   });
 
+  it("names some nodes of a cluster", () => {
+    for (
+      const url of ["redis+cluster://me:pw@a,b:7000", "redis+cluster://me:pw@a;redis+cluster://b:7000/0"]
+    ) {
+      const { cluster, finder, username, password, db, identity } = readRedisUrl(url);
+      assert.deepEqual([username, password, db, finder], ["me", "pw", 0, undefined]);
+      assert.ok(cluster !== undefined);
+      assert.equal(identity, readRedisUrl("redis+cluster://b:7000,a:6379").identity);
+    }
+  });
+
   it("says how many replicas are to have what is published", () => {
     assert.equal(readRedisUrl("redis://h").replicas, undefined);
     assert.equal(readRedisUrl("redis://h?replicas=0").replicas, undefined);
@@ -152,6 +163,7 @@ describe("the URL of a Redis", () => {
       ["redis://:hunter2@h/0?replicas=1&replicas_timeout=0", /replicas_timeout=0/],
       ["sentinel://:hunter2@h:1;sentinel://h:2/0", /does not say which master/],
       ["redis+sentinel://:hunter2@h:one/shop", /can't be read/],
+      ["redis+cluster://:hunter2@h/1", /a Redis Cluster has no databases/],
       ["sentinel://:hunter2@h;redis://g/0?master_name=shop", /can't be read/],
       ["rediss://:hunter2@h/0?ssl_cert_reqs=MAYBE", /ssl_cert_reqs=MAYBE/],
       ["rediss://:hunter2@h/0?ssl_ca_certs=/no/such/file", /\/no\/such\/file, and that file cannot be read/],
