@@ -7,6 +7,8 @@ export interface SharedFlags {
   readonly app: readonly string[];
   readonly broker?: string;
   readonly resultBackend?: string;
+  /** Of the worker alone. */
+  readonly queueType?: "classic" | "quorum";
   readonly config?: string;
   readonly workdir?: string;
   readonly loglevel?: CeleryLogLevel;

@@ -115,10 +115,11 @@ export function chosenQueues(
   return queues;
 }
 
-function urls({ broker, resultBackend }: SharedFlags): GivenSettings {
+function urls({ broker, resultBackend, queueType }: SharedFlags): GivenSettings {
   return {
     ...(broker === undefined ? {} : { brokerUrl: broker }),
     ...(resultBackend === undefined ? {} : { resultBackend }),
+    ...(queueType === undefined ? {} : { taskDefaultQueueType: queueType }),
   };
 }
 

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { withExamples } from "./examples.ts";
 import { list } from "./flags.ts";
-import { soon, withApp } from "./opening.ts";
+import { chosenQueues, soon, withApp } from "./opening.ts";
 import { printJson, table } from "./table.ts";
 
 interface Flags {
@@ -18,7 +18,11 @@ export function queuesCommand(): Command {
       "Shows of each queue how many messages are ready, held back until their time (delayed), in the hands of " +
         "workers (unacked), and kept because they could not be run (dead).",
     )
-    .option("-Q, --queues <names>", "these queues (default: all that the broker knows)", list)
+    .option(
+      "-Q, --queues <names>",
+      "these queues (default: all that the broker knows; on RabbitMQ taskQueues)",
+      list,
+    )
     .option("-j, --json", "as JSON")
     .action(show);
   return withExamples(command, [
@@ -29,7 +33,9 @@ export function queuesCommand(): Command {
 
 async function show(_flags: unknown, command: Command): Promise<void> {
   await withApp<Flags>(command, async (app, { flags }) => {
-    const lengths = await (await app.transport()).lengths(flags.queues);
+    const transport = await app.transport();
+    const named = transport.ways?.listsOwnOnly ? chosenQueues(app.settings, flags.queues) : flags.queues;
+    const lengths = await transport.lengths(named);
     if (flags.json) return printJson(lengths);
     const rows = lengths.map((
       { queue, ready, delayed, unacked, dead },

@@ -1,6 +1,6 @@
 /** `celeriac worker`: runs the tasks of some queues until it is told to stop. */
 import { availableParallelism, hostname } from "node:os";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { getLogger } from "@logtape/logtape";
 import { embeddedModules } from "../isolate/embedded_modules.ts";
 import { maskUrl } from "../transport/url.ts";
@@ -39,6 +39,10 @@ export function workerCommand(): Command {
     .option("-X, --exclude-queues <names>", "not these", list)
     .option("-c, --concurrency <number>", "isolates (default: workerConcurrency, the number of cores)", count)
     .option("--slots <number>", "tasks at once in each isolate (default: workerSlots, 1)", count)
+    .addOption(
+      new Option("--queue-type <type>", "of queues declared on RabbitMQ (default: taskDefaultQueueType)")
+        .choices(["classic", "quorum"]),
+    )
     .option("-n, --hostname <name>", "node name; %h host, %n its first part, %d its domain", "celery@%h")
     .option("-I, --include <module>", "one more task module; may be repeated", collect)
     .option("--prefix <name>", "put in front of every task's name, with a dot")

@@ -89,6 +89,8 @@ const checks: { readonly [K in keyof Settings]: Check } = {
   }),
   taskRoutes: orNull(routes),
   taskDefaultPriority: orNull(priority),
+  taskDefaultQueueType: orNull(oneOf("classic", "quorum")),
+  taskQueueMaxPriority: orNull(count),
   taskSerializer: oneOf("json", "msgpack"),
   taskCompression: orNull(oneOf("zlib", "gzip", "zstd", "brotli")),
   acceptContent: {
@@ -148,7 +150,21 @@ export function resolveSettings(...layers: readonly SettingsLayer[]): Settings {
       },
     };
   }
-  return withMaster(resolved);
+  return withQueueArguments(withMaster(resolved));
+}
+
+/** Writes how queues are declared into the URL of a RabbitMQ, unless it says so itself. */
+function withQueueArguments(settings: Settings): Settings {
+  const { brokerUrl, taskDefaultQueueType, taskQueueMaxPriority } = settings;
+  if (!/^(amqps?|pyamqp):/i.test(brokerUrl)) return settings;
+  const given = { queue_type: taskDefaultQueueType, max_priority: taskQueueMaxPriority };
+  let url = brokerUrl;
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== null && !url.includes(`${name}=`)) {
+      url += `${url.includes("?") ? "&" : "?"}${name}=${value}`;
+    }
+  }
+  return { ...settings, brokerUrl: url };
 }
 
 /** Writes the name of the master that sentinels watch into the URLs that don't say one. */

@@ -7,7 +7,8 @@ import type { TaskRoutes } from "./task_routes.ts";
 /** Settings as code reads them: everything has its value. */
 export interface Settings {
   /**
-   * Where tasks are sent (Celery: `broker_url`): `sqlite:PATH`, `redis://HOST:PORT/DB`, `rediss://...` or `memory:`.
+   * Where tasks are sent (Celery: `broker_url`): `sqlite:PATH`, `redis://HOST:PORT/DB`, `rediss://...`,
+   * `amqp://HOST:PORT/VHOST`, `amqps://...` or `memory:`.
    * Default `sqlite:./celeriac.db`, a file in the working folder.
    */
   readonly brokerUrl: string;
@@ -34,6 +35,16 @@ export interface Settings {
   readonly taskRoutes: TaskRoutes | null;
   /** 0 to 9; on Redis, SQLite and memory 0 is served first (Celery: `task_default_priority`). Default null: 0. */
   readonly taskDefaultPriority: number | null;
+  /**
+   * The type of the queues that are declared on RabbitMQ: `"classic"` or `"quorum"` (Celery: `task_default_queue_type`).
+   * Default null: the broker's own choice.
+   */
+  readonly taskDefaultQueueType: "classic" | "quorum" | null;
+  /**
+   * The highest priority that queues declared on RabbitMQ keep apart; 10 is enough (Celery: `task_queue_max_priority`).
+   * Default null: such queues have no priorities.
+   */
+  readonly taskQueueMaxPriority: number | null;
   /** How arguments are written: `"json"` or `"msgpack"` (Celery: `task_serializer`). Default `"json"`. */
   readonly taskSerializer: "json" | "msgpack";
   /** How arguments are compressed (Celery: `task_compression`). Default null: not at all. */
@@ -125,6 +136,8 @@ export const defaultSettings: Settings = {
   taskQueues: null,
   taskRoutes: null,
   taskDefaultPriority: null,
+  taskDefaultQueueType: null,
+  taskQueueMaxPriority: null,
   taskSerializer: "json",
   taskCompression: null,
   acceptContent: ["json", "msgpack"],

@@ -72,6 +72,7 @@ class AmqpTransport implements Transport {
       restoresToTheEnd: true,
       returnsToTheEnd: quorum,
       delayedTogether: true,
+      listsOwnOnly: true,
       countsOwnOnly: true,
       acksUnanswered: true,
       tellsUnroutable: true,

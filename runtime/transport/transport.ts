@@ -85,6 +85,8 @@ export interface BrokerWays {
   readonly returnsToTheEnd: boolean;
   /** Delayed messages of all queues stand together: they are neither counted nor purged queue by queue. */
   readonly delayedTogether: boolean;
+  /** It can't tell which queues it has: `lengths` without names tells of those that this process has used. */
+  readonly listsOwnOnly: boolean;
   /** Only what this process holds can be counted as `unacked`. */
   readonly countsOwnOnly: boolean;
   /** It does not answer acknowledgements: the last ones before a crash may be lost, and their messages come again. */

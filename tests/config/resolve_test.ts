@@ -116,6 +116,20 @@ describe("resolving settings", () => {
     refused({ brokerUrl: "" }, `${from}: brokerUrl is empty, but must be a text`);
   });
 
+  it("says in the URL of a RabbitMQ how queues are declared, unless it says so itself", () => {
+    const urlOf = (brokerUrl: string) =>
+      resolveSettings(given({ brokerUrl, taskDefaultQueueType: "quorum", taskQueueMaxPriority: 5 }))
+        .brokerUrl;
+    assert.equal(urlOf("amqp://h/v"), "amqp://h/v?queue_type=quorum&max_priority=5");
+    assert.equal(urlOf("amqp://h?queue_type=classic"), "amqp://h?queue_type=classic&max_priority=5");
+    assert.equal(urlOf("redis://h"), "redis://h");
+    refused(
+      { taskDefaultQueueType: "stream" },
+      `${from}: taskDefaultQueueType is "stream", but must be "classic" or ` +
+        `"quorum", or null`,
+    );
+  });
+
   it("takes each form of routes", () => {
     for (
       const taskRoutes of [null, {}, { "a.*": "q" }, { a: { queue: "q" } }, [[/a/, "q"], () => null, {
