@@ -72,4 +72,4 @@ createInterface({ input: process.stdin }).on("line", async (line) => {
     ? await flight(command.count)
     : await call(command);
   console.log(JSON.stringify(answer));
-});
+}).on("close", () => app.disconnect());

@@ -108,7 +108,7 @@ export class App implements AsyncDisposable {
     this.#source = this.#eager?.source ?? {
       keyOf: (id) => resultKey(this.#resultUrl, id),
       fetch: async (id) => (await (await this.results()).fetch([id]))[0],
-      wait: (id, signal) => this.#waiter.wait(id, signal),
+      wait: (id, signal, published) => this.#waiter.wait(id, signal, published),
       listen: (id, listener) => this.#waiter.listen(id, listener),
       messages: new Messages(messagesUrl(this.settings), clock),
       forget: async (id) => await (await this.results()).forget([id]),

@@ -16,8 +16,8 @@ export interface ResultSource {
   keyOf(id: string): string;
   /** What is stored now. */
   fetch(id: string): Promise<string | null>;
-  /** The final state. */
-  wait(id: string, signal?: AbortSignal): Promise<DecodedResult>;
+  /** The final state. Rejects, too, when `published` does: a call that was not published never has a result. */
+  wait(id: string, signal?: AbortSignal, published?: Promise<void>): Promise<DecodedResult>;
   /** Tells of each state; the result takes it back. */
   listen(id: string, listener: (meta: DecodedResult) => void): () => void;
   /** The caller's ends of its messages. */
@@ -169,7 +169,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   /** The task's value or, when it failed, its error, not thrown. */
   get(options: GetOptions): Promise<Result | TaskError>;
   async get(options: GetOptions = {}): Promise<Result | TaskError> {
-    const { status, result } = this.#ready ?? await this.#within(options);
+    const { status, result } = this.#ready ?? await this.#awaited(options);
     // What is stored of a state without a value is an error.
     if (status !== "SUCCESS" && options.propagate !== false) throw result;
     return result as Result | TaskError;
@@ -251,8 +251,13 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     return this.#meta !== undefined && isReady(this.#meta.status) ? this.#meta : undefined;
   }
 
-  async #within({ timeout, signal }: GetOptions): Promise<DecodedResult> {
-    if (timeout === undefined || timeout === Infinity) return await this.#final(signal);
+  #awaited({ timeout, signal }: GetOptions): Promise<DecodedResult> {
+    return timeout === undefined || timeout === Infinity
+      ? this.#final(signal)
+      : this.#within(timeout, signal);
+  }
+
+  async #within(timeout: number, signal?: AbortSignal): Promise<DecodedResult> {
     const limit = new AbortController();
     const what = this.taskName === undefined ? this.id : `${this.taskName}[${this.id}]`;
     const cancel = this.#source.after(
@@ -266,13 +271,9 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     }
   }
 
-  async #final(signal?: AbortSignal): Promise<DecodedResult> {
+  #final(signal?: AbortSignal): Promise<DecodedResult> {
     this.#looked = true;
-    // A call that could not be published will never have a result.
-    const unpublished = new AbortController();
-    this.#published.catch((error) => unpublished.abort(error));
-    const either = signal ? AbortSignal.any([signal, unpublished.signal]) : unpublished.signal;
-    return this.#meta = await this.#source.wait(this.id, either);
+    return this.#source.wait(this.id, signal, this.#published).then((meta) => this.#meta = meta);
   }
 
   async #now(): Promise<DecodedResult | undefined> {

@@ -97,7 +97,7 @@ export class Eager {
     this.source = {
       keyOf: (id) => resultKey(settings.resultBackend ?? settings.brokerUrl, id),
       fetch: (id) => Promise.resolve(this.#entries.get(id)?.stored ?? null),
-      wait: (id, signal) => this.#wait(id, signal),
+      wait: (id, signal, published) => this.#wait(id, signal, published),
       listen: (id, listener) => this.#listen(id, listener),
       messages: new Messages(messages, clock),
       forget: (id) => Promise.resolve(this.#store(id, null)),
@@ -225,17 +225,17 @@ export class Eager {
     };
   }
 
-  async #wait(id: string, signal?: AbortSignal): Promise<DecodedResult> {
+  async #wait(id: string, signal?: AbortSignal, published?: Promise<void>): Promise<DecodedResult> {
     const entry = this.#entries.get(id);
     if (entry === undefined) {
       throw new Error(`no task ${id} was called through this app, which runs its tasks itself (alwaysEager)`);
     }
-    if (signal === undefined) return await entry.final;
     return await new Promise((resolve, reject) => {
-      const stop = () => reject(signal.reason);
-      if (signal.aborted) stop();
-      signal.addEventListener("abort", stop, { once: true });
-      entry.final.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+      const stop = () => reject(signal?.reason);
+      if (signal?.aborted) stop();
+      signal?.addEventListener("abort", stop, { once: true });
+      published?.catch(reject);
+      entry.final.then(resolve, reject).finally(() => signal?.removeEventListener("abort", stop));
     });
   }
 

@@ -17,31 +17,40 @@ export class ResultWaiter {
   readonly #waiting = new Map<string, Set<Waiter>>();
   readonly #listening = new Map<string, { readonly listeners: Set<StateListener>; last: string }>();
   #watch: Promise<ResultWatch> | undefined;
+  /** Waited for no more; what ends in one turn of the event loop is let go of together. */
+  #done: string[] = [];
 
   constructor(store: () => Promise<ResultStore>) {
     this.#store = store;
   }
 
-  /** The final state of a task, whenever it comes. @throws The signal's reason. */
-  wait(id: string, signal?: AbortSignal): Promise<DecodedResult> {
+  /**
+   * The final state of a task, whenever it comes.
+   * @throws The signal's reason, or what `published` rejects with.
+   */
+  wait(id: string, signal?: AbortSignal, published?: Promise<void>): Promise<DecodedResult> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const stop = () => {
         this.#remove(waiter);
         reject(signal?.reason);
       };
-      const waiter: Waiter = {
+      const waiter: Waiter = signal === undefined ? { id, resolve, reject } : {
         id,
         resolve: (meta) => {
-          signal?.removeEventListener("abort", stop);
+          signal.removeEventListener("abort", stop);
           resolve(meta);
         },
         reject: (error) => {
-          signal?.removeEventListener("abort", stop);
+          signal.removeEventListener("abort", stop);
           reject(error);
         },
       };
       signal?.addEventListener("abort", stop, { once: true });
+      published?.catch((error) => {
+        this.#remove(waiter);
+        waiter.reject(error);
+      });
       const waiters = this.#waiting.get(id);
       if (waiters !== undefined) waiters.add(waiter);
       else {
@@ -136,6 +145,12 @@ export class ResultWaiter {
   }
 
   #unwatch(id: string): void {
-    void this.#watch?.then((watch) => watch.remove([id]), () => {});
+    if (this.#done.push(id) > 1) return;
+    queueMicrotask(() => {
+      // Somebody may wait for it again.
+      const ids = this.#done.filter((id) => !this.#waiting.has(id) && !this.#listening.has(id));
+      this.#done = [];
+      void this.#watch?.then((watch) => watch.remove(ids), () => {});
+    });
   }
 }

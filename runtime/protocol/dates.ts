@@ -22,6 +22,11 @@ export function formatIso(ms: number): string {
   return `${lastText}${milli < 10 ? "00" : milli < 100 ? "0" : ""}${milli}000+00:00`;
 }
 
+/** A time in UTC as Python writes it; the last second read of those and its time: results come by thousands, too. */
+const PYTHON_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/;
+let readSecond = "none yet";
+let readTime = NaN;
+
 const ISO =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?)?$/;
 
@@ -31,6 +36,15 @@ const ISO =
  * @throws {RangeError} Naming the text, when it is no such date.
  */
 export function parseIso(text: string): number {
+  if (!PYTHON_UTC.test(text)) return parseAny(text);
+  if (!text.startsWith(readSecond)) {
+    readTime = Math.floor(parseAny(text) / 1000) * 1000;
+    readSecond = text.slice(0, 20);
+  }
+  return readTime + Number(text.slice(20, 23));
+}
+
+function parseAny(text: string): number {
   const match = ISO.exec(text);
   if (match !== null) {
     const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "0"] = match;
