@@ -167,7 +167,7 @@ export class Correspondence {
     this.#gathering = undefined;
     const texts = this.#out.take();
     const { run, id, limits, post } = this.#options;
-    if (texts.length > 0) post({ kind: "send", run, id, texts, limits });
+    if (texts.length > 0) post({ kind: "send", run, id, lines: texts.join("\n"), limits });
   }
 
   #take(signal?: AbortSignal): Promise<void> {
