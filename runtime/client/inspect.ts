@@ -77,4 +77,4 @@ export class Inspect {
 }
 
 /** A reply queue has one reader and lives for a second: what its receiver has to say concerns nobody. */
-const silent = { lost() {}, dead() {}, restored() {}, trouble() {} };
+const silent = { lost() {}, dead() {}, restored() {}, trouble() {}, away() {} };

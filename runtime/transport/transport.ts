@@ -169,6 +169,8 @@ export interface ReceiverEvents {
   restored(count: number): void;
   /** Something is wrong or has become right again: said once at each change. */
   trouble(message: string): void;
+  /** The connection to `broker` was lost (and why), or is there again (nothing): said once at each change. */
+  away(broker: string, why: string | undefined): void;
 }
 
 /** How a worker with more than enough to do takes turns with a broker best. */

@@ -29,8 +29,8 @@ export class Notices {
   readonly receiver: ReceiverEvents = {
     lost: (deliveries) =>
       log.warning(
-        `${deliveries.length} messages were taken over by another worker, because this one did not renew its lease ` +
-          `in time; their tasks run again there.`,
+        `${deliveries.length} messages are not this worker's any more, because it was cut off from its broker or ` +
+          `did not renew its lease in time; their tasks run again.`,
       ),
     dead: (queue, reason) => this.dead(queue, undefined, reason),
     restored: (count) => {
@@ -38,7 +38,10 @@ export class Notices {
       log.info(`Restored ${count} messages that a worker which is gone had held.`);
     },
     trouble: (message) => log.warning(message),
+    away: (broker, why) => this.#away("receiver", broker, why),
   };
+  /** Who of those that use the broker finds it away. */
+  readonly #missing = new Set<"receiver" | "exchange">();
 
   /** A message is kept and not run. */
   dead(queue: string, id: string | undefined, reason: string): void {
@@ -49,9 +52,19 @@ export class Notices {
 
   /** The broker was lost, or is back (no error). */
   broker(name: string, error: unknown | undefined): void {
-    if (error === undefined) return log.info(`Connected to ${name} again.`);
     const why = error instanceof Error ? error.message : String(error);
-    log.error(`Lost ${name}, trying again until it is back: ${why}`);
+    const begin = `${name}: `;
+    const rest = why.startsWith(begin) ? why.slice(begin.length) : why;
+    this.#away("exchange", name, error === undefined ? undefined : rest);
+  }
+
+  #away(user: "receiver" | "exchange", name: string, why: string | undefined): void {
+    const was = this.#missing.size > 0;
+    if (why !== undefined) this.#missing.add(user);
+    else this.#missing.delete(user);
+    const is = this.#missing.size > 0;
+    if (is && !was) log.error(`Lost ${name}, trying again until it is back: ${why}`);
+    if (was && !is) log.info(`Connected to ${name} again.`);
   }
 
   isolateDied(reason: string): void {

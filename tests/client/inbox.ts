@@ -24,7 +24,7 @@ export async function published(app: App, ...queues: string[]): Promise<Publishe
   const receiver = await transport.receive({
     queues,
     worker: uid(),
-    events: { lost() {}, dead() {}, restored() {}, trouble() {} },
+    events: { lost() {}, dead() {}, restored() {}, trouble() {}, away() {} },
   });
   const deliveries = await receiver.exchange([], 1000);
   await receiver.exchange(deliveries.map((delivery) => ({ delivery, outcome: "ack" })), 0);

@@ -118,7 +118,12 @@ for (const kind of kinds) {
         await eventually(async () => {
           assert.deepEqual(await shop.length(), { ready: 0, delayed: 0, unacked: 0, dead: 0 });
         }, RECOVERY_MS);
-        console.log(said(worker).join("\n"));
+        // Once at each change, and nothing but that.
+        const changes = said(worker);
+        assert.ok(changes.length >= 2, changes.join("\n"));
+        for (const [i, line] of changes.entries()) {
+          assert.match(line, i % 2 === 0 ? /^Lost .*: / : /^Connected to .* again\.$/, changes.join("\n"));
+        }
         assert.equal(await within(10_000, worker.stop(), "its end"), 0);
       } finally {
         await shop[Symbol.asyncDispose]();
@@ -129,7 +134,10 @@ for (const kind of kinds) {
   });
 }
 
-/** What a worker has said of its broker. */
+/** What a worker has said of its broker's coming and going. */
 function said(worker: TestWorker): string[] {
-  return logOf(worker).filter(({ logger }) => logger === "celeriac.worker").map(({ message }) => message);
+  return logOf(worker).filter(({ logger }) => logger === "celeriac.worker").map(({ message }) => message)
+    .filter((message) =>
+      !/ ready\.$|messages are not this worker's any more|Restored \d+ messages/.test(message)
+    );
 }

@@ -18,7 +18,7 @@ async function takeAndReturn(broker: string): Promise<void> {
   const receiver = await transport.receive({
     queues: ["celery"],
     worker: "w",
-    events: { lost: nobody, dead: nobody, restored: nobody, trouble: nobody },
+    events: { lost: nobody, dead: nobody, restored: nobody, trouble: nobody, away: nobody },
   });
   const taken = await receiver.exchange([], 200);
   assert.ok(taken.length > 0);

@@ -11,6 +11,8 @@ export interface HeldDelivery extends Delivery {
   readonly text: string;
   /** The exchange that is settling it. */
   turn: number;
+  /** An answer to its settlement was lost: where it is not ours any more, it may have been settled by that. */
+  unsure: boolean;
 }
 
 /** A settlement whose delivery is still held. */
@@ -41,7 +43,7 @@ export class Held {
   }
 
   add(tag: number, queue: string, text: string): HeldDelivery {
-    const delivery = { tag, queue, text, turn: 0 };
+    const delivery = { tag, queue, text, turn: 0, unsure: false };
     this.#deliveries.set(tag, delivery);
     return delivery;
   }

@@ -45,7 +45,8 @@ export class Lease {
       // What was settled while this was under way is not lost.
       const deliveries = lost.map((tag) => this.#held.get(tag)).filter((delivery) => delivery !== undefined);
       for (const delivery of deliveries) this.#held.delete(delivery.tag);
-      if (deliveries.length > 0) this.#events.lost(deliveries as HeldDelivery[]);
+      const surely = deliveries.filter(({ unsure }) => !unsure);
+      if (surely.length > 0) this.#events.lost(surely as HeldDelivery[]);
     }
   }
 }

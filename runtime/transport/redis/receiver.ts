@@ -73,6 +73,7 @@ export class RedisReceiver implements Receiver {
   #firstInTurn = 0;
   #turn = 0;
   #said = "";
+  #away = false;
 
   constructor(options: ReceiverOptions, context: ReceiverContext) {
     this.#options = options;
@@ -124,7 +125,10 @@ export class RedisReceiver implements Receiver {
     ];
     this.#unwatch = this.#commands.watch({
       ready: () => this.#back(),
-      gone: (why) => this.#say(`lost: ${why}`),
+      gone: (why) => {
+        if (!this.#away) options.events.away(this.#commands.place.name, why);
+        this.#away = true;
+      },
     });
   }
 
@@ -247,6 +251,7 @@ export class RedisReceiver implements Receiver {
       if (room > 0) this.#wakeUp.fetching();
       answer = await asked as string[];
     } catch (error) {
+      for (const { delivery } of batch) delivery.unsure = true;
       if (room > 0) this.#unseen.add(first, first + room - 1);
       throw error;
     }
@@ -311,11 +316,18 @@ export class RedisReceiver implements Receiver {
   async #setAside(settling: Settling[]): Promise<void> {
     const { events } = this.#options;
     const { maxDeliveries } = this.#context.options;
-    for await (const { batch, lost, buried } of this.#settingAside.settle(settling)) {
-      this.#lost(lost);
-      for (const { delivery } of batch) this.#held.delete(delivery.tag);
-      for (const { queue } of buried) events.dead(queue, `restored ${maxDeliveries} times and never settled`);
-      if (batch.some(({ settlement }) => settlement.outcome === "delay")) this.#rounds[2].hurry();
+    try {
+      for await (const { batch, lost, buried } of this.#settingAside.settle(settling)) {
+        this.#lost(lost);
+        for (const { delivery } of batch) this.#held.delete(delivery.tag);
+        for (const { queue } of buried) {
+          events.dead(queue, `restored ${maxDeliveries} times and never settled`);
+        }
+        if (batch.some(({ settlement }) => settlement.outcome === "delay")) this.#rounds[2].hurry();
+      }
+    } catch (error) {
+      for (const { delivery } of settling) delivery.unsure = true;
+      throw error;
     }
   }
 
@@ -323,7 +335,8 @@ export class RedisReceiver implements Receiver {
     // What a renewal has found lost meanwhile was told then.
     const news = deliveries.filter(({ tag }) => this.#held.get(tag) !== undefined);
     for (const { tag } of news) this.#held.delete(tag);
-    if (news.length > 0) this.#options.events.lost(news);
+    const surely = news.filter(({ unsure }) => !unsure);
+    if (surely.length > 0) this.#options.events.lost(surely);
   }
 
   #tellBuried(buried: string): void {
@@ -348,15 +361,16 @@ export class RedisReceiver implements Receiver {
   }
 
   #back(): void {
-    this.#say("");
+    this.#said = "";
+    if (this.#away) this.#options.events.away(this.#commands.place.name, undefined);
+    this.#away = false;
     for (const rounds of this.#rounds) rounds.hurry();
   }
 
-  /** Says what is wrong once, and once that it is right again. */
+  /** Says what is wrong once. */
   #say(trouble: string): void {
     if (trouble === this.#said) return;
     this.#said = trouble;
-    const name = this.#commands.place.name;
-    this.#options.events.trouble(trouble === "" ? `${name} answers again` : `${name}: ${trouble}`);
+    this.#options.events.trouble(`${this.#commands.place.name}: ${trouble}`);
   }
 }

@@ -71,6 +71,9 @@ export class Heard implements ReceiverEvents {
   trouble(message: string): void {
     this.troubles.push(message);
   }
+  away(broker: string, why: string | undefined): void {
+    this.troubles.push(why === undefined ? `${broker} answers again` : `${broker} is lost: ${why}`);
+  }
 }
 
 /** Text to bytes. */

@@ -54,13 +54,23 @@ export class ClusterReceiver implements Receiver {
       for (const delivery of deliveries) held.delete(delivery);
       events.lost(deliveries);
     };
-    const own: ReceiverEvents = {
+    const own: Omit<ReceiverEvents, "away"> = {
       lost,
       dead: (queue, reason) => events.dead(queue, reason),
       restored: (count) => events.restored(count),
       trouble: (message) => events.trouble(message),
     };
-    const opening = queues.map(async (queue) => [queue, await context.open(queue, own)] as const);
+    /** Queues whose nodes are away: what has to be said of the broker is said once. */
+    const away = new Set<string>();
+    const eventsOf = (queue: string): ReceiverEvents => ({
+      ...own,
+      away(broker, why) {
+        const before = away.size;
+        why === undefined ? away.delete(queue) : away.add(queue);
+        if ((before === 0) !== (away.size === 0)) events.away(broker, why);
+      },
+    });
+    const opening = queues.map(async (queue) => [queue, await context.open(queue, eventsOf(queue))] as const);
     const opened = await Promise.allSettled(opening);
     const failed = opened.find((each) => each.status === "rejected");
     if (failed !== undefined) {
