@@ -1,13 +1,14 @@
-/** How fast messages come from a running task to its caller: in memory, and on Redis beside ioredis alone. */
+/** How fast messages come from a running task to its caller: in memory, and beside ioredis and amqplib alone. */
 import { type Runtime, runtimeNames, runtimes } from "../contestants/celeriac.ts";
 import { rate, share, short } from "../figures.ts";
 import { atLeast, type Outcome, type Part, type Setting } from "../part.ts";
 import { Program, ROOT } from "../process.ts";
+import { BenchRabbitmq } from "../rabbitmq_server.ts";
 import { takeTurns } from "../rounds.ts";
 import { median, ratio } from "../statistics.ts";
 
-const FULL = { messages: 400_000, rounds: 5, seconds: 120 };
-const QUICK = { messages: 100_000, rounds: 2, seconds: 15 };
+const FULL = { messages: 400_000, onAmqp: 100_000, rounds: 5, seconds: 180 };
+const QUICK = { messages: 100_000, onAmqp: 20_000, rounds: 2, seconds: 20 };
 /** Messages a second in memory that are asked for. */
 const WANTED = 100_000;
 
@@ -20,7 +21,7 @@ interface Streamed {
 
 interface Contestant {
   readonly name: string;
-  run(setting: Setting, count: number): Promise<Streamed>;
+  run(): Promise<Streamed>;
 }
 
 export const messages: Part = {
@@ -31,43 +32,36 @@ export const messages: Part = {
   run,
 };
 
-function inMemory(runtime: Runtime): Contestant {
+function inMemory(runtime: Runtime, count: number): Contestant {
   return {
     name: `celeriac in memory, ${runtimeNames[runtime]}`,
-    run: (_, count) => streamed([caller(runtime, "memory:bench", count)], count),
+    run: () => streamed([caller(runtime, "memory:bench", count)], count),
   };
 }
 
-function onRedis(runtime: Runtime, db: number): Contestant {
+/** celeriac on a broker: a worker of the command line, and a caller. */
+function onBroker(broker: string, runtime: Runtime, url: string, count: number): Contestant {
+  const worker = [`${ROOT}celeriac`, "worker", "-A", `${ROOT}bench/celeriac/stream_tasks.ts`];
+  const options = ["-b", url, "-c", "1", "-l", "warning"];
   return {
-    name: `celeriac on Redis, ${runtimeNames[runtime]}`,
-    run: async ({ redis }, count) => {
-      await redis.connection(db).flushdb();
-      const worker = [`${ROOT}celeriac`, "worker", "-A", `${ROOT}bench/celeriac/stream_tasks.ts`];
-      const options = ["-b", redis.url(db), "-c", "1", "-l", "warning"];
-      return await streamed([
-        caller(runtime, redis.url(db), count),
+    name: `celeriac on ${broker}, ${runtimeNames[runtime]}`,
+    run: () => {
+      const ends = [
+        caller(runtime, url, count),
         new Program([...worker, ...options], { CELERIAC_RUNTIME: runtime }),
-      ], count);
+      ];
+      return streamed(ends, count);
     },
   };
 }
 
-function bare(runtime: Runtime, db: number): Contestant {
+/** The broker's client alone: who sends, and who reads. */
+function bare(client: string, floor: string, runtime: Runtime, url: string, count: number): Contestant {
+  const end = (role: string) =>
+    new Program([...runtimes[runtime], `${ROOT}bench/floors/${floor}.ts`, role, url, String(count)]);
   return {
-    name: `ioredis alone, ${runtimeNames[runtime]}`,
-    run: async ({ redis }, count) => {
-      await redis.connection(db).flushdb();
-      const end = (role: string) =>
-        new Program([
-          ...runtimes[runtime],
-          `${ROOT}bench/floors/channel.ts`,
-          role,
-          redis.url(db),
-          String(count),
-        ]);
-      return await streamed([end("read"), end("send")], count);
-    },
+    name: `${client} alone, ${runtimeNames[runtime]}`,
+    run: () => streamed([end("read"), end("send")], count),
   };
 }
 
@@ -84,19 +78,35 @@ async function streamed(programs: readonly Program[], count: number): Promise<St
 }
 
 async function run(setting: Setting): Promise<Outcome> {
-  const { messages, rounds, seconds } = setting.quick ? QUICK : FULL;
-  const contestants = [
-    inMemory("deno"),
-    bare("deno", 1),
-    onRedis("deno", 0),
-    inMemory("bun"),
-    onRedis("bun", 2),
-    bare("bun", 3),
-  ];
-  const turns = contestants.map((contestant) => () => contestant.run(setting, messages));
+  const rabbitmq = await BenchRabbitmq.start();
+  try {
+    return await measure(setting, rabbitmq.url);
+  } finally {
+    await rabbitmq.stop();
+  }
+}
+
+async function measure({ quick, redis }: Setting, amqp: string): Promise<Outcome> {
+  const { messages, onAmqp, rounds, seconds } = quick ? QUICK : FULL;
+  const contestants = (["deno", "bun"] as const).flatMap((runtime, i) => [
+    inMemory(runtime, messages),
+    bare("ioredis", "channel", runtime, redis.url(2 * i), messages),
+    onBroker("Redis", runtime, redis.url(2 * i + 1), messages),
+    bare("amqplib", "amqp_channel", runtime, amqp, onAmqp),
+    onBroker("RabbitMQ", runtime, amqp, onAmqp),
+  ]);
+  const turns = contestants.map((contestant) => () => contestant.run());
   const streams = await takeTurns(rounds, seconds, turns);
   const rates = streams.map((rounds) => rounds.map(({ rate }) => rate));
-  const [denoMemory, denoFloor, deno, bunMemory, bun, bunFloor] = rates;
+  const figures = (["Deno", "Bun"] as const).map((name, i) => {
+    const [memory, ioredis, onRedis, amqplib, onRabbitmq] = rates.slice(5 * i, 5 * i + 5);
+    return {
+      name,
+      memory: median(memory),
+      redis: ratio(onRedis, ioredis),
+      amqp: ratio(onRabbitmq, amqplib),
+    };
+  });
   return {
     columns: ["", "messages/s", "each round", "CPU of both ends, us a message"],
     rows: contestants.map(({ name }, i) => [
@@ -105,24 +115,26 @@ async function run(setting: Setting): Promise<Outcome> {
       rates[i].map(rate).join(" "),
       short(median(streams[i].map(({ cpu }) => cpu))),
     ]),
-    targets: [
-      atLeast("messages in memory on Deno, to 100,000 a second", median(denoMemory) / WANTED, 1),
-      atLeast("messages in memory on Bun, to 100,000 a second", median(bunMemory) / WANTED, 1),
-      atLeast("messages on Redis on Deno, to ioredis alone", ratio(deno, denoFloor), 0.6, "%"),
-      atLeast("messages on Redis on Bun, to ioredis alone", ratio(bun, bunFloor), 0.6, "%"),
-    ],
-    ratios:
-      `messages: deno ${rate(median(denoMemory))}/s in memory ${
-        share(ratio(deno, denoFloor))
-      } of ioredis on redis, ` +
-      `bun ${rate(median(bunMemory))}/s in memory ${share(ratio(bun, bunFloor))} of ioredis on redis`,
+    targets: figures.flatMap(({ name, memory, redis, amqp }) => [
+      atLeast(`messages in memory on ${name}, to 100,000 a second`, memory / WANTED, 1),
+      atLeast(`messages on Redis on ${name}, to ioredis alone`, redis, 0.6, "%"),
+      atLeast(`messages on RabbitMQ on ${name}, to amqplib alone`, amqp, 0.6, "%"),
+    ]),
+    ratios: "messages: " +
+      figures.map(({ name, memory, redis, amqp }) =>
+        `${name.toLowerCase()} ${rate(memory)}/s in memory ${share(redis)} of ioredis ${
+          share(amqp)
+        } of amqplib`
+      ).join(", "),
     notes: [
-      `A task sends ${
-        messages.toLocaleString("en-US")
-      } messages of 30 bytes by \`await ctx.send\`, its caller reads them by ` +
-      "`for await (... of result.messages())`; the time runs from the first to the last. A stream of 20,000 goes before.",
+      `A task sends ${messages.toLocaleString("en-US")} messages of 30 bytes (${
+        onAmqp.toLocaleString("en-US")
+      } on RabbitMQ) by \`await ctx.send\`, its caller reads them by \`for await (... of result.messages())\`; the time ` +
+      "runs from the first to the last. A stream of 20,000 goes before. Processor time is that of whole programs, their " +
+      "start included.",
       "ioredis alone (`floors/channel.ts`): RPUSH and LPOP of 256 at a time, in two processes, without bound, end or safety. " +
-      "celeriac's task runs in an isolate, beside the main thread that has the connection.",
+      "amqplib alone (`floors/amqp_channel.ts`): confirms and acknowledgements by the hundred. celeriac's task runs in an " +
+      "isolate, beside the main thread that has the connection.",
     ],
     rounds: contestants.map(({ name }, i) => ({ name, streams: streams[i] })),
   };
