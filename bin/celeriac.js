@@ -16,10 +16,15 @@ const self = fileURLToPath(import.meta.url);
 const suffix = process.platform === "win32" ? ".exe" : "";
 /**
  * What each runtime is called with, and where its program lies: in the package for this machine that its npm package
- * brings along, or in that itself, where its install script, if it may run, puts or moves it.
+ * brings along, or in that itself, where its install script, if it may run, puts or moves it. A smaller young
+ * generation costs a busy worker on Deno no time and saves a third of its memory.
  */
 const runtimes = {
-  deno: { flags: ["run", "-A"], brought: `deno${suffix}`, own: `deno${suffix}` },
+  deno: {
+    flags: ["run", "-A", "--v8-flags=--max-semi-space-size=8"],
+    brought: `deno${suffix}`,
+    own: `deno${suffix}`,
+  },
   bun: { flags: ["--no-env-file", `--config=${devNull}`], brought: `bin/bun${suffix}`, own: "bin/bun.exe" },
 };
 
