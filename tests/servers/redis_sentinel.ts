@@ -60,6 +60,14 @@ export class SentinelSetting {
     return server;
   }
 
+  /** Resolves when a server has taken the place of `before` and has a replica of its own. */
+  async failedOver(before: RedisServer): Promise<void> {
+    await until(async () => {
+      const now = await this.master();
+      return now !== before && /state=online/.test(await ask(now.port, "INFO replication"));
+    });
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#sentinels.map((sentinel) => sentinel.stop()));
     await Promise.all(this.servers.map((server) => server.stop()));
@@ -91,7 +99,7 @@ class Sentinel {
         `dir ${folder}`,
         `sentinel monitor ${MASTER} 127.0.0.1 ${master} 2`,
         `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER}`,
-        `sentinel failover-timeout ${MASTER} 5000`,
+        `sentinel failover-timeout ${MASTER} 3000`,
         `sentinel parallel-syncs ${MASTER} 2`,
         "",
       ].join("\n"),

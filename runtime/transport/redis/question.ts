@@ -38,8 +38,13 @@ export async function askServer(
   ...args: string[]
 ): Promise<unknown> {
   const server = openServer(address, login, { commandTimeout: PATIENCE, retryStrategy: () => null });
+  let why: Error | undefined;
+  server.on("error", (error: Error) => why ??= error);
   try {
     return await server.call(command, ...args);
+  } catch (error) {
+    // Of a connection that can't be made the command says no more than that.
+    throw why ?? error;
   } finally {
     server.disconnect();
   }
