@@ -1,7 +1,7 @@
 /** The client's main ways, on whatever runs this: `client.mjs BROKER`. Its tasks are those of shop.ts. */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { App, consume, produce, TaskError } from "celeriac";
+import { App, consume, Consumer, produce, Producer, TaskError, uid } from "celeriac";
 
 const broker = process.argv[2];
 const app = new App({ broker });
@@ -30,6 +30,18 @@ await assert.rejects(app.sendTask("nobody.there", [], {}, { queue: "idle" }).get
 
 await produce({ order: 2n ** 60n }, { queue: "orders", url: broker });
 assert.deepEqual(await consume({ queue: "orders", url: broker, timeout: 5 }), { order: 2n ** 60n });
+
+const id = uid();
+const consumer = new Consumer(id, { url: broker });
+const first = consumer.get();
+const producer = new Producer(id, { url: broker });
+await producer.sendMessages([sent, 2, 3]);
+await producer.end();
+assert.deepEqual(await first, sent);
+const messages = [];
+for await (const message of consumer) messages.push(message);
+assert.deepEqual(messages, [2, 3]);
+await Promise.all([producer.close(), consumer.close()]);
 
 await app.disconnect();
 // Nothing may keep the process alive now.
