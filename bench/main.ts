@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { commit, machine, versions } from "./machine.ts";
 import type { Outcome, Part, Setting } from "./part.ts";
 import { amqpDrain } from "./parts/amqp_drain.ts";
+import { amqpIdle } from "./parts/amqp_idle.ts";
 import { computing } from "./parts/computing.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
 import { inFlight } from "./parts/in_flight.ts";
@@ -29,7 +30,7 @@ import { BenchRedis } from "./redis_server.ts";
 import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
-  ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain],
+  ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain, amqpIdle],
   ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, messages, inFlight, starting],
 ];
 

@@ -45,6 +45,12 @@ export class BenchRabbitmq {
     await app.disconnect();
   }
 
+  /** The URL of a virtual host with nothing in it. */
+  async vhost(name: string): Promise<string> {
+    await this.#server.addVhost(name);
+    return this.#server.url(name);
+  }
+
   /** Results that have arrived. */
   async settled(): Promise<number> {
     return (await this.#channel.checkQueue(REPLIES)).messageCount;

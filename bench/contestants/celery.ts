@@ -38,11 +38,19 @@ export async function celery(db: number): Promise<RedisContestant> {
   };
 }
 
-/** What starts Celery's worker on any broker, with two processes. */
-export async function celeryWorker(): Promise<(url: string, backend: string) => Program> {
+/** What starts Celery's worker, with two processes, and its client on any broker. */
+export interface CeleryStarter {
+  worker(url: string, backend: string): Program;
+  client(url: string, backend: string): Client;
+}
+
+export async function celeryAnywhere(): Promise<CeleryStarter> {
   const start = await starter();
-  return (url, backend) =>
-    start({ BENCH_URL: url, BENCH_BACKEND: backend }, [...WORKER, "-P", "prefork", "-c", "2", ...SETTINGS]);
+  const env = (url: string, backend: string) => ({ BENCH_URL: url, BENCH_BACKEND: backend });
+  return {
+    worker: (url, backend) => start(env(url, backend), [...WORKER, "-P", "prefork", "-c", "2", ...SETTINGS]),
+    client: (url, backend) => new Client(start(env(url, backend), ["client.py"])),
+  };
 }
 
 async function starter(): Promise<(env: Record<string, string>, args: readonly string[]) => Program> {

@@ -1,6 +1,6 @@
 /** How fast a worker empties a queue on RabbitMQ with its results over AMQP, beside the floor and Celery. */
 import { type Runtime, runtimeNames, startCeleriac } from "../contestants/celeriac.ts";
-import { celeryWorker } from "../contestants/celery.ts";
+import { celeryAnywhere } from "../contestants/celery.ts";
 import { startFloor } from "../contestants/floor.ts";
 import { type Drained, watchDrain } from "../drain.ts";
 import { rate, share, short, times } from "../figures.ts";
@@ -31,7 +31,7 @@ async function run(setting: Setting): Promise<Outcome> {
   const sizes = setting.quick ? QUICK : FULL;
   const rabbitmq = await BenchRabbitmq.start();
   try {
-    const celery = await celeryWorker();
+    const celery = await celeryAnywhere();
     const ours = (runtime: Runtime): Drainer[] => [
       {
         name: `floor, ${runtimeNames[runtime]}`,
@@ -46,7 +46,7 @@ async function run(setting: Setting): Promise<Outcome> {
     ];
     const drainers: Drainer[] = [
       ...ours("deno"),
-      { name: "Celery", tasks: sizes.celery, start: (url) => celery(url, "rpc://") },
+      { name: "Celery", tasks: sizes.celery, start: (url) => celery.worker(url, "rpc://") },
       ...ours("bun").reverse(),
     ];
     const turns = drainers.map((drainer) => () => drain(drainer, rabbitmq, setting));
