@@ -28,7 +28,7 @@ export interface ChannelOptions {
 export function messagesUrl(
   { brokerUrl, resultBackend }: Pick<Settings, "brokerUrl" | "resultBackend">,
 ): string {
-  return resultBackend === null || schemeOf(resultBackend) === "rpc" ? brokerUrl : resultBackend;
+  return resultBackend === null || /^rpc:/i.test(resultBackend) ? brokerUrl : resultBackend;
 }
 
 /** Seconds for which a broker that is away is tried, as publishing a task is. */
