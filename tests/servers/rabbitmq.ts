@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { freePort } from "./redis.ts";
+import { certificates, freePort } from "./redis.ts";
 
 const run = promisify(execFile);
 
@@ -21,6 +21,7 @@ export interface RabbitmqOptions {
 
 interface RabbitmqPorts {
   readonly amqp: number;
+  readonly tls: number;
   readonly distribution: number;
   readonly mapper: number;
 }
@@ -81,6 +82,15 @@ export class RabbitmqServer {
   /** The URL of a virtual host. */
   url(vhost = "/"): string {
     return `amqp://guest:guest@127.0.0.1:${this.port}/${encodeURIComponent(vhost)}`;
+  }
+
+  /** The same by TLS, with a certificate of the server's own; the URL names its authority. */
+  secureUrl(vhost = "/"): string {
+    const { folder, ports } = this.place;
+    const authority = encodeURIComponent(join(folder, "ca.crt"));
+    return `amqps://guest:guest@127.0.0.1:${ports.tls}/${
+      encodeURIComponent(vhost)
+    }?ssl_ca_certs=${authority}`;
   }
 
   /** Makes a virtual host, in which `guest` may do everything. */
@@ -185,7 +195,18 @@ export class RabbitmqServer {
 export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<RabbitmqServer> {
   await installed();
   const folder = await mkdtemp(join(tmpdir(), "celeriac-rabbitmq-"));
+  const ports = {
+    amqp: await freePort(),
+    tls: await freePort(),
+    distribution: await freePort(),
+    mapper: await freePort(),
+  };
+  await certificates(folder);
   const config: Record<string, string> = {
+    "listeners.ssl.1": `127.0.0.1:${ports.tls}`,
+    "ssl_options.cacertfile": join(folder, "ca.crt"),
+    "ssl_options.certfile": join(folder, "server.crt"),
+    "ssl_options.keyfile": join(folder, "server.key"),
     "log.console": "true",
     "log.console.level": "error",
     "log.file": "false",
@@ -201,8 +222,7 @@ export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabb
   await chmod(join(folder, ".erlang.cookie"), 0o400);
   await writeFile(join(folder, "environment"), "");
   await writeFile(join(folder, "enabled_plugins"), "[].");
-  const [amqp, distribution, mapper] = await Promise.all([freePort(), freePort(), freePort()]);
-  const server = new RabbitmqServer(folder, { amqp, distribution, mapper });
+  const server = new RabbitmqServer(folder, ports);
   try {
     await server.start();
     return server;

@@ -177,7 +177,7 @@ async function installed(): Promise<void> {
 }
 
 /** An authority and a certificate of it for 127.0.0.1, good for a day. */
-async function certificates(folder: string): Promise<void> {
+export async function certificates(folder: string): Promise<void> {
   const openssl = (...args: string[]) => run("openssl", args, { cwd: folder });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   await openssl(

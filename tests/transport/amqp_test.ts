@@ -260,6 +260,21 @@ describe("the AMQP transport", () => {
     });
   });
 
+  it("speaks TLS, with a server whose certificate it trusts", async () => {
+    const secure = vhost.server.secureUrl(vhost.name);
+    const transport = await transportOf(secure);
+    await transport.publish([taskMessage("secret", "m1")]);
+    const { receiver } = await receiverOf(transport, "secret");
+    assert.deepEqual(idsOf(await take(receiver, 1)), ["m1"]);
+    const stranger = await openTransport(secure.replace(/\?.*/, ""));
+    open.push(stranger);
+    await assert.rejects(stranger.connect(), (error) => {
+      assert.ok(error instanceof BrokerUnavailableError);
+      return error.permanent && /not to be trusted: give its authority/.test(error.message);
+    });
+    await transportOf(`${secure.replace(/\?.*/, "")}?ssl_cert_reqs=CERT_NONE`);
+  });
+
   it("says what is of no use to try again", async () => {
     const wrong: [string, RegExp][] = [
       [vhost.url.replace("guest:guest", "guest:wrong"), /wrong user name or password/],
