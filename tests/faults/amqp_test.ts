@@ -1,15 +1,9 @@
-/** What goes wrong on RabbitMQ: workers that die, a broker that is full, restarted, or stands still. */
+/** What workers on RabbitMQ go on through: a task that takes long, and a broker whose memory is full. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { eventually, within } from "../conformance/patience.ts";
 import { type RabbitmqServer, startRabbitmq } from "../servers/rabbitmq.ts";
 import { logOf, marksIn, Workshop } from "../worker/workshop.ts";
-import { Fleet } from "./fleet.ts";
-import { Load } from "./load.ts";
-import { below, seeded } from "./seed.ts";
-
-const TASKS = 4_000;
-const KILLS = 5;
 
 describe("on RabbitMQ", () => {
   let server: RabbitmqServer;
@@ -34,25 +28,6 @@ describe("on RabbitMQ", () => {
       await shop[Symbol.asyncDispose]();
     }
   }
-
-  it(`${KILLS} times kill -9 among three workers while ${TASKS} tasks run loses nothing`, () =>
-    inShop(async () => {
-      const random = seeded("kill -9, RabbitMQ");
-      const load = new Load(shop);
-      const fleet = await Fleet.start(shop, 3, "-c", "2", "--slots", "4");
-      load.send(TASKS, () => below(random, 5));
-      const moments = Array.from({ length: KILLS }, () => Math.floor(TASKS * (0.02 + 0.93 * random())));
-      for (const moment of moments.sort((a, b) => a - b)) {
-        await within(60_000, load.reached(moment), `result ${moment}`);
-        await fleet.killOne(random);
-      }
-      await within(60_000, load.complete(), "the last result");
-      await load.secondRuns();
-      // What was in the hands of the dead may still be on its way to a second run.
-      await eventually(async () => assert.equal((await shop.length()).ready, 0), 30_000);
-      assert.equal((await shop.length()).dead, 0);
-      await fleet.ready();
-    }));
 
   it("a task that takes long holds up none of the others", () =>
     inShop(async () => {
@@ -103,35 +78,7 @@ describe("on RabbitMQ", () => {
       assert.equal(logOf(worker).filter(({ message }) => message.includes("takes messages again")).length, 1);
       assert.equal((await marksIn(marks)).length, 501);
     }));
-
-  for (const [what, trouble] of Object.entries(troubles())) {
-    it(`a broker that is ${what} while tasks run loses none of them, nor their results`, () =>
-      inShop(async () => {
-        const random = seeded(what);
-        const load = new Load(shop);
-        const fleet = await Fleet.start(shop, 2, "-c", "2", "--slots", "4");
-        load.send(2_000, () => below(random, 5));
-        await within(60_000, load.reached(500), "the first results");
-        await trouble(server);
-        load.send(500, () => below(random, 5));
-        await within(120_000, load.complete(), "the last result");
-        await load.secondRuns();
-        await fleet.ready();
-      }));
-  }
 });
-
-/** What may happen to a broker. */
-function troubles(): Record<string, (server: RabbitmqServer) => Promise<void>> {
-  return {
-    restarted: (server) => server.restart(),
-    paused: async (server) => {
-      server.pause();
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
-      server.resume();
-    },
-  };
-}
 
 /** Messages in the hands of all workers. */
 async function unacknowledged(server: RabbitmqServer): Promise<number> {
