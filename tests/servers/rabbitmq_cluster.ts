@@ -18,6 +18,7 @@ export class RabbitmqCluster {
     const ports = await Promise.all([1, 2, 3].map(async () => ({
       amqp: await freePort(),
       distribution: await freePort(),
+      tls: await freePort(),
       mapper,
     })));
     const cookie = `celeriac${mapper}`;
