@@ -58,11 +58,12 @@ export class Intake {
 
   /** The last `count` that were handed out were not used. */
   unshift(count: number): void {
-    this.#at -= count;
+    this.#at = Math.max(0, this.#at - count);
   }
 
   /**
-   * Waits until there is something at hand, and tells whether there is: not when it is released. To ask says that what was handed out is done with.
+   * Waits until there is something at hand, and tells whether there is: not when it is released. To ask says that what was
+   * handed out is done with.
    *
    * @throws {ChannelTakenError} When another reader has taken over.
    * @throws {BrokerUnavailableError}
@@ -84,7 +85,12 @@ export class Intake {
         // What another began to take, it may have looked for before this one listened.
         const isOurs = this.#taking === undefined;
         const taking = this.#taking ??= this.#take(reader, end);
-        if (!await over(taking, clock, end - clock.monotonic(), signal)) return false;
+        try {
+          if (!await over(taking, clock, end - clock.monotonic(), signal)) return false;
+        } catch (error) {
+          // That one may have had less patience.
+          if (isOurs || signal?.aborted) throw error;
+        }
         if (this.#at < this.#texts.length) return true;
         if (!isOurs) continue;
         const left = end - clock.monotonic();

@@ -129,11 +129,15 @@ export class RelayEnd {
     else this.#finish(request).catch(failed);
   }
 
-  /** The isolate is gone. What it had read and not used waits for the next run of its task. */
+  /** The isolate is gone. What it has read last waits for the next run of its task. */
   close(): void {
     const gone = new Error("the isolate is gone");
     this.#closing.abort(gone);
-    for (const { outflow } of this.#lines.values()) outflow?.close(gone);
+    for (const { outflow, intake, last } of this.#lines.values()) {
+      outflow?.close(gone);
+      intake?.unshift(last);
+      intake?.release().catch(() => {});
+    }
     this.#lines.clear();
   }
 

@@ -120,7 +120,9 @@ export class Correspondence {
     this.#finishing = withResolvers();
     const { run, post } = this.#options;
     const unread = this.#inbox.length - this.#at;
-    post({ kind: "finish", run, ends: ends && this.#out.hasSent, heard: this.#heard, unread });
+    // Where there is no room for messages, there is none for their end.
+    const tellsEnd = ends && this.#out.hasSent && this.#failure === undefined;
+    post({ kind: "finish", run, ends: tellsEnd, heard: this.#heard, unread });
     return this.#finishing.promise.then(() => {
       if (this.#failure !== undefined) throw this.#failure;
     });

@@ -1,4 +1,5 @@
 /** Tasks that talk with their callers, for the tests beside. */
+import process from "node:process";
 import { task } from "../../mod.ts";
 
 /** Sends `count` numbers, waiting for room. */
@@ -26,6 +27,11 @@ export const echo = task({ bind: true }, async (ctx) => {
 /** Reads one message and leaves the others. */
 export const first = task({ bind: true }, async (ctx) => {
   for await (const message of ctx.messages()) return message;
+});
+
+/** Ends its isolate with a message in its hands. */
+export const die = task({ bind: true }, async (ctx) => {
+  for await (const _ of ctx.messages()) process.exit(1);
 });
 
 /** Tells how far it is, and waits to be told to go on. */

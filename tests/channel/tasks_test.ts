@@ -86,6 +86,15 @@ for (const [name, broker] of Object.entries(brokers)) {
       await rest.close();
     });
 
+    it("are left where they are when the isolate dies", async () => {
+      const result = set.app.sendTask("tasks.die");
+      for (const message of ["a", "b", "c"]) await result.send(message);
+      await assert.rejects(within(SOON, result.get(), "the failure"), { type: "WorkerLostError" });
+      const rest = new Consumer(result.id, { url: set.broker, direction: "to-task" });
+      assert.deepEqual([await rest.get(), await rest.get(), await rest.get()], ["a", "b", "c"]);
+      await rest.close();
+    });
+
     it("are all there when the task has failed", async () => {
       const result = set.app.sendTask("tasks.fail");
       assert.deepEqual(await within(SOON, listOf(result.messages()), "the end"), ["before"]);
