@@ -40,22 +40,54 @@ export class RedisClusterSetting {
     return `redis+cluster://${this.masters.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
   }
 
-  /** The master that has a key's slot, of those with which it began. */
-  async masterOf(key: string): Promise<RedisServer> {
-    const slot = Number(/\d+/.exec(await ask(this.masters[0].port, `CLUSTER KEYSLOT ${key}`))![0]);
-    return this.masters[SLOTS.findIndex(([from, to]) => from <= slot && slot <= to)];
+  /** The slot of a key. */
+  async slotOf(key: string, witness: RedisServer = this.masters[0]): Promise<number> {
+    return Number(/\d+/.exec(await ask(witness.port, `CLUSTER KEYSLOT ${key}`))![0]);
   }
 
-  /** Resolves when another node has taken the slots of a master that was killed. */
-  async failedOver(master: RedisServer): Promise<void> {
-    const others = this.masters.filter((other) => other !== master);
-    const slots = SLOTS[this.masters.indexOf(master)].join("-");
+  /** The master that has a key's slot now, as `witness` knows. */
+  async masterOf(key: string, witness: RedisServer = this.masters[0]): Promise<RedisServer> {
+    const slot = await this.slotOf(key, witness);
     // ID HOST:PORT@BUS FLAGS and so on, the slots last.
-    await everywhere(
-      others,
-      "CLUSTER NODES",
-      new RegExp(`^\\S+ \\S+:(?!${master.port}@).* ${slots}\r?$`, "m"),
-    );
+    for (const line of (await ask(witness.port, "CLUSTER NODES")).split(/\r?\n/)) {
+      const [, port, ranges] = /^\S+ \S+:(\d+)@.* connected ((?:[\d-]+ ?)+)$/.exec(line) ?? [];
+      const has = ranges?.trim().split(" ").some((range) => {
+        const [from, to = from] = range.split("-").map(Number);
+        return from <= slot && slot <= to;
+      });
+      if (has) return [...this.masters, ...this.replicas].find((server) => String(server.port) === port)!;
+    }
+    throw new Error(`nobody has the slot of ${key}`);
+  }
+
+  /** Resolves when another node than `before` has a key's slot, and all that live know it. */
+  async failedOver(key: string, before: RedisServer): Promise<void> {
+    const others = [...this.masters, ...this.replicas].filter((server) => server !== before);
+    for (let tries = 0;; tries++) {
+      const now = await Promise.all(others.map((witness) => this.masterOf(key, witness).catch(() => before)));
+      if (now.every((server) => server !== before)) return;
+      if (tries === 600) throw new Error("no replica took over within 30 s");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Moves a key's slot with all that is in it from its master to another. */
+  async move(key: string, to: RedisServer): Promise<void> {
+    const slot = await this.slotOf(key);
+    const from = await this.masterOf(key);
+    const idOf = async ({ port }: RedisServer) => /[0-9a-f]{40}/.exec(await ask(port, "CLUSTER MYID"))![0];
+    const [source, target] = await Promise.all([idOf(from), idOf(to)]);
+    await ask(to.port, `CLUSTER SETSLOT ${slot} IMPORTING ${source}`);
+    await ask(from.port, `CLUSTER SETSLOT ${slot} MIGRATING ${target}`);
+    for (;;) {
+      const keys = (await ask(from.port, `CLUSTER GETKEYSINSLOT ${slot} 100`)).split("\r\n")
+        .filter((line) => line !== "" && !/^[*$]/.test(line));
+      if (keys.length === 0) break;
+      await ask(from.port, `MIGRATE 127.0.0.1 ${to.port} "" 0 5000 KEYS ${keys.join(" ")}`);
+    }
+    for (const { port } of [to, from, ...this.masters]) {
+      await ask(port, `CLUSTER SETSLOT ${slot} NODE ${target}`);
+    }
   }
 
   async stop(): Promise<void> {

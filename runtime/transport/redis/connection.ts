@@ -89,7 +89,8 @@ export class RedisConnection {
       retryStrategy: (times) => this.#backoff(times, options.random),
       // After a failover the old master is a replica, and in a cluster keys move: find the server that has them now.
       reconnectOnError: ({ message }) =>
-        message.includes("READONLY") || (place.finder !== undefined && message.startsWith("MOVED")),
+        /READONLY|with replica instances/.test(message) ||
+        (place.finder !== undefined && message.startsWith("MOVED")),
     });
     this.#redis.on("error", (error: Error) => this.#refused(error));
     this.#redis.on("connecting", () => this.#tries++);

@@ -32,7 +32,7 @@ const passing: [RegExp, string][] = [
   [/\bOOM\b/, "its memory is full (maxmemory)"],
   [/MISCONF/, "it cannot save to its disk and takes no writes"],
   [/LOADING/, "it is still loading its data"],
-  [/READONLY/, "it is a replica and takes no writes"],
+  [/READONLY|with replica instances/, "it is a replica and takes no writes"],
   [/MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN/, "it has lost its master or its replicas"],
   [/\bMOVED\b|\bASK \d|non local key/, "the cluster has moved these keys to another node"],
   [/BUSY/, "a script keeps it busy"],
