@@ -8,7 +8,6 @@ import { connect } from "amqplib";
 
 const BATCH = 1_000;
 const AHEAD = 500;
-const WARM = 5_000;
 const [role, url, count] = process.argv.slice(2);
 const connection = await connect(url, { noDelay: true });
 
@@ -44,10 +43,10 @@ async function read(queue: string, count: number): Promise<number> {
 }
 
 if (role === "send") {
-  await send("warm", WARM);
+  await send("warm", Number(count));
   await send("messages", Number(count));
 } else {
-  await read("warm", WARM);
+  await read("warm", Number(count));
   console.log(JSON.stringify({ ms: await read("messages", Number(count)) }));
 }
 await connection.close();

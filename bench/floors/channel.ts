@@ -6,7 +6,6 @@ import process from "node:process";
 import { Redis } from "ioredis";
 
 const BATCH = 256;
-const WARM = 20_000;
 const [role, url, count] = process.argv.slice(2);
 const redis = new Redis(url, { protocol: 2 });
 
@@ -35,10 +34,10 @@ async function read(list: string, count: number): Promise<number> {
 }
 
 if (role === "send") {
-  await send("warm", WARM);
+  await send("warm", Number(count));
   await send("messages", Number(count));
 } else {
-  await read("warm", WARM);
+  await read("warm", Number(count));
   console.log(JSON.stringify({ ms: await read("messages", Number(count)) }));
 }
 redis.disconnect();
