@@ -24,7 +24,8 @@ describe("a Redis Cluster of three masters and three replicas", () => {
     // What a master has confirmed a replica has, too.
     const shop = await Workshop.open({
       broker: `${cluster.url}?replicas=1&replicas_timeout=20`,
-      settings: { publishTimeout: 60 },
+      // What is acknowledged in vain comes back after a lease.
+      settings: { publishTimeout: 60, brokerTransportOptions: { lease: 3 } },
     });
     try {
       const load = new Load(shop);

@@ -20,7 +20,8 @@ describe("a Redis with two replicas and three sentinels", () => {
     const redis = await SentinelSetting.start();
     const shop = await Workshop.open({
       broker: `${redis.url}&replicas=1&replicas_timeout=20`,
-      settings: { publishTimeout: 30 },
+      // What is acknowledged in vain comes back after a lease.
+      settings: { publishTimeout: 30, brokerTransportOptions: { lease: 3 } },
     });
     try {
       const load = new Load(shop);

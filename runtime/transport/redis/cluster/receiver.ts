@@ -13,7 +13,7 @@ export interface ClusterReceiverContext {
   /** Those that nobody else has taken over. */
   stillHeld(deliveries: readonly Delivery[]): Promise<ReadonlySet<Delivery>>;
   /** Called once it is closed. */
-  readonly closed: () => void;
+  readonly closed: () => Promise<void>;
 }
 
 export class ClusterReceiver implements Receiver {
@@ -138,7 +138,7 @@ export class ClusterReceiver implements Receiver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers.values()].map((receiver) => receiver[Symbol.asyncDispose]()));
-    this.#context.closed();
+    await this.#context.closed();
   }
 
   async #part(queue: string, settlements: Settlement[], room: number): Promise<Delivery[]> {

@@ -95,21 +95,29 @@ class RedisClusterTransport implements Transport {
   async receive(options: ReceiverOptions): Promise<Receiver> {
     await this.declare(options.queues);
     const transports: Transport[] = [];
-    const receiver = await ClusterReceiver.open(options.queues, options.events, {
-      open: (queue, events) => {
-        const transport = this.#transportOf(queue);
-        transports.push(transport);
-        return transport.receive({ queues: [queue], worker: options.worker, events });
-      },
-      publish: (messages) => this.publish(messages),
-      stillHeld: (deliveries) => this.#stillHeld(deliveries, tagsOf(options.worker)),
-      closed: () => {
-        this.#receivers.delete(receiver);
-        for (const transport of transports) void transport[Symbol.asyncDispose]();
-      },
-    });
-    this.#receivers.add(receiver);
-    return receiver;
+    const close = async () => {
+      await Promise.all(transports.map((transport) => transport[Symbol.asyncDispose]()));
+    };
+    try {
+      const receiver: ClusterReceiver = await ClusterReceiver.open(options.queues, options.events, {
+        open: (queue, events) => {
+          const transport = this.#transportOf(queue);
+          transports.push(transport);
+          return transport.receive({ queues: [queue], worker: options.worker, events });
+        },
+        publish: (messages) => this.publish(messages),
+        stillHeld: (deliveries) => this.#stillHeld(deliveries, tagsOf(options.worker)),
+        closed: () => {
+          this.#receivers.delete(receiver);
+          return close();
+        },
+      });
+      this.#receivers.add(receiver);
+      return receiver;
+    } catch (error) {
+      await close();
+      throw error;
+    }
   }
 
   /** The nodes pass on what is sent to a channel to all who listen anywhere. */
