@@ -5,7 +5,8 @@ import { App } from "../../mod.ts";
 import type { Calls, Flight } from "../client.ts";
 
 type Command =
-  | { readonly do: "publish" | "flight"; readonly count: number }
+  | { readonly do: "publish"; readonly count: number }
+  | { readonly do: "flight"; readonly count: number }
   | { readonly do: "call" } & Calls;
 
 /** Calls of one tick, which leave together. */
