@@ -8,7 +8,8 @@ import type { TaskRoutes } from "./task_routes.ts";
 export interface Settings {
   /**
    * Where tasks are sent (Celery: `broker_url`): `sqlite:PATH`, `redis://HOST:PORT/DB`, `rediss://...`,
-   * `amqp://HOST:PORT/VHOST`, `amqps://...` or `memory:`.
+   * `redis+sentinel://HOST,HOST/MASTER/DB`, `redis+cluster://HOST,HOST`, `amqp://HOST:PORT/VHOST`, `amqps://...` or
+   * `memory:`.
    * Default `sqlite:./celeriac.db`, a file in the working folder.
    */
   readonly brokerUrl: string;
