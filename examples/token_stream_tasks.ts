@@ -1,6 +1,6 @@
 /** The task of `token_stream.ts`: it stands for a language model, whose answer comes word by word. */
 import { setTimeout } from "node:timers/promises";
-import { task } from "celeriac";
+import { task } from "../mod.ts";
 
 export const answer = task(
   { bind: true, params: ["question"], messages: { maxMessages: 1_000, ttl: 300 } },
