@@ -21,7 +21,7 @@ describe("on RabbitMQ", () => {
   async function inShop(run: () => Promise<void>): Promise<void> {
     const vhost = `shop${++shops}`;
     await server.addVhost(vhost);
-    shop = await Workshop.open({ broker: `${server.url(vhost)}?heartbeat=2` });
+    shop = await Workshop.open({ broker: server.url(vhost) });
     try {
       await run();
     } finally {

@@ -4,13 +4,13 @@
  */
 import type { TimerHandle } from "../../clock.ts";
 import type { StoredResult } from "../../results/result_store.ts";
-import {
-  type Delivery,
-  type Pace,
-  type Receiver,
-  type ReceiverOptions,
-  type Settlement,
-  type TransportOptions,
+import type {
+  Delivery,
+  Pace,
+  Receiver,
+  ReceiverOptions,
+  Settlement,
+  TransportOptions,
 } from "../transport.ts";
 import { takeTurns } from "../turns.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -159,7 +159,9 @@ export class AmqpReceiver implements Receiver {
     try {
       const streams = await this.#allStreams();
       await Promise.all(streams.map((stream) => stream.consume(1)));
-      if (!streams.some(({ size }) => size > 0)) await this.#woken(signal);
+      // A queue may have been deleted, or its channel closed, while the others were opened.
+      const all = streams.every((stream) => this.#open.get(stream.queue) === stream);
+      if (all && !streams.some(({ size }) => size > 0)) await this.#woken(signal);
     } catch {
       // The connection is gone: whoever asks next is told.
     } finally {
@@ -174,7 +176,7 @@ export class AmqpReceiver implements Receiver {
     // What a broker that takes no messages keeps waiting stays with it.
     while (this.#settlings.size > 0 && this.#context.publishing.blocked === undefined) {
       if (!this.#context.publishing.ready || !this.#context.receiving.ready) break;
-      await Promise.race([...this.#settlings, this.#woken()]);
+      await Promise.race([...this.#settlings, this.#woken()]).catch(() => {});
     }
     this.#closing.abort(new Error(`the receiver of ${this.#options.worker} is closed`));
     this.#wake();
