@@ -1,6 +1,8 @@
 /** What is Redis's own: Celery's keys, entries of Python workers, and what servers and networks do. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
+import { nameOfTag, tagsOf } from "../../runtime/transport/redis/tags.ts";
 import type { Delivery } from "../../runtime/transport/transport.ts";
 import { eventually, within } from "../conformance/patience.ts";
 import { taskMessage } from "../conformance/transports.ts";
@@ -354,6 +356,21 @@ describe("a connection to Redis that is cut", () => {
     stop.abort();
     await loop;
     assert.deepEqual(heard.troubles.filter((trouble) => trouble.includes("tracking")), []);
+    await proxy.close();
+  });
+
+  it("and leads to another server finds what has stood there for long", async () => {
+    const proxy = await startProxy(setting.server.port);
+    const { receiver, heard } = await setting.work(setting.transport(`redis://127.0.0.1:${proxy.port}/0`));
+    // It has looked at everything up to now.
+    await pass(200);
+    const tag = nameOfTag(tagsOf("gone"), 10);
+    const message = encodeEnvelope(taskMessage("celery", "m1"));
+    await setting.admin.hset("unacked", tag, `[${message},"","celery"]`);
+    await setting.admin.zadd("unacked_index", Date.now() / 1000 - 60, tag);
+    proxy.cut();
+    await eventually(() => assert.equal(heard.restorations, 1));
+    assert.deepEqual(idsOf(await receiver.exchange([], 1)), ["m1"]);
     await proxy.close();
   });
 

@@ -364,6 +364,7 @@ export class RedisReceiver implements Receiver {
     this.#said = "";
     if (this.#away) this.#options.events.away(this.#commands.place.name, undefined);
     this.#away = false;
+    this.#watch.startOver();
     for (const rounds of this.#rounds) rounds.hurry();
   }
 

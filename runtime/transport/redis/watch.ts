@@ -59,6 +59,11 @@ export class Watch {
     this.#options = options;
   }
 
+  /** Looks at all again: the server is another one perhaps, which has older entries than those that were seen. */
+  startOver(): void {
+    this.#from = "-inf";
+  }
+
   /** Looks once. @throws {BrokerUnavailableError} */
   async look(): Promise<void> {
     const asked = this.#clock.monotonic();
