@@ -13,6 +13,8 @@ const BATCH = 1000;
 const LIMIT = 250_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
+/** How long the answer may take to a call that is tried once. */
+const ONE_TRY_MS = 10_000;
 /** How soon a call is told that its time is over while the broker keeps it waiting. */
 const LOOK_MS = 250;
 
@@ -20,6 +22,8 @@ interface Waiting {
   message: WireMessage;
   /** By the monotonic clock, in ms. */
   readonly deadline: number;
+  /** In ms. */
+  readonly patience: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -54,7 +58,9 @@ export class Publisher {
       );
     }
     const { promise, resolve, reject } = withResolvers();
-    this.#waiting.push({ message, deadline: this.#clock.monotonic() + timeout * 1000, resolve, reject });
+    const patience = timeout * 1000;
+    const deadline = this.#clock.monotonic() + patience;
+    this.#waiting.push({ message, deadline, patience, resolve, reject });
     this.#running ??= this.#run();
     return promise;
   }
@@ -101,19 +107,25 @@ export class Publisher {
     this.#running = undefined;
   }
 
-  /** Publishes a batch. Who waits for longer than he wanted is told so meanwhile, be it in the batch or behind it. */
+  /**
+   * Publishes a batch. When the broker keeps it waiting for longer than a call wants to wait, that call is told so, be it
+   * in the batch or behind it; as long as one batch after the other is taken, none is late.
+   */
   async #confirmed(batch: readonly Waiting[], transport: Transport): Promise<void> {
     const publishing = transport.publish(batch.map(({ message }) => message));
     const over = withResolvers();
+    const began = this.#clock.monotonic();
     let waits = batch;
     const late = () => {
       const error = new BrokerUnavailableError(
         `${transport.name} has not confirmed it in time: it may still arrive`,
       );
       const now = this.#clock.monotonic();
-      for (const { deadline, reject } of waits) if (deadline <= now) reject(error);
-      waits = waits.filter(({ deadline }) => deadline > now);
-      this.#rejectLate(error);
+      const isLate = ({ deadline, patience }: Waiting) =>
+        now - Math.max(began, deadline - patience) >= (patience || ONE_TRY_MS);
+      for (const each of [...waits, ...this.#waiting]) if (isLate(each)) each.reject(error);
+      waits = waits.filter((each) => !isLate(each));
+      this.#waiting = this.#waiting.filter((each) => !isLate(each));
       if (waits.length === 0) over.resolve();
       else timer = this.#clock.after(LOOK_MS, late);
     };
