@@ -51,8 +51,9 @@ export interface CallOptions {
   readonly link?: CallLink | readonly CallLink[];
   /** What is called when it fails (Celery: `link_error`); followed as `link` is. */
   readonly linkError?: CallLink | readonly CallLink[];
-  /** The group it belongs to, and its place there. */
+  /** The group it belongs to. */
   readonly groupId?: string;
+  /** Its place in that group, from 0. */
   readonly groupIndex?: number;
   /** The first task of its tree. Default: that of the running task, if there is one, else itself. */
   readonly rootId?: string;
@@ -60,8 +61,9 @@ export interface CallOptions {
   readonly parentId?: string;
   /** How often it has been tried before. Default 0. */
   readonly retries?: number;
-  /** What monitors show in place of its arguments, when these are secret. */
+  /** What monitors show in place of its positional arguments, when these are secret. */
   readonly argsrepr?: string;
+  /** What they show in place of its keyword arguments. */
   readonly kwargsrepr?: string;
   /** Whether publishing is tried again while the broker is away. Default true. */
   readonly retry?: boolean;
