@@ -205,19 +205,25 @@ export class AmqpReceiver implements Receiver {
     }
     // Otherwise what goes back, and what was sent ahead of time, would only come here again.
     if (goesBack) await this.#pause();
-    this.#finish(plain);
+    const givenBack = this.#finish(plain);
     if (rest.length > 0) await this.#publishAndFinish(rest);
+    await Promise.all([...givenBack].map((stream) => stream.returned()));
   }
 
-  /** Acknowledges, or gives back. */
-  #finish(settled: readonly Settling[]): void {
+  /** Acknowledges, or gives back; tells to which queues. */
+  #finish(settled: readonly Settling[]): Set<QueueStream> {
     const streams = new Set<QueueStream>();
+    const givenBack = new Set<QueueStream>();
     for (const { settlement: { outcome }, held } of settled) {
       if (!this.#held.delete(held.tag)) continue;
       const { stream, deliveryTag } = held;
-      if (outcome === "return" && !stream.counted) stream.giveBack(deliveryTag);
-      else stream.ack(deliveryTag);
       streams.add(stream);
+      if (outcome === "return" && !stream.counted) {
+        stream.giveBack(deliveryTag);
+        givenBack.add(stream);
+      } else {
+        stream.ack(deliveryTag);
+      }
     }
     for (const stream of streams) {
       stream.send();
@@ -226,6 +232,7 @@ export class AmqpReceiver implements Receiver {
         void stream.close();
       }
     }
+    return givenBack;
   }
 
   /** Waits for it, unless the broker takes no messages: then it goes on by itself when it does again. */
@@ -236,7 +243,7 @@ export class AmqpReceiver implements Receiver {
     this.#waiting += rest.length;
     let done = false;
     const settling: Promise<void> = this.#messages.publish(rest, isHeld, this.#closing.signal)
-      .then((published) => this.#finish(published))
+      .then((published) => void this.#finish(published))
       .finally(() => {
         done = true;
         this.#waiting -= rest.length;
@@ -349,8 +356,11 @@ export class AmqpReceiver implements Receiver {
     await Promise.all([...this.#open.values()].map(async (stream) => {
       // A channel that is gone has nothing to give back any more.
       const ahead = await stream.pause().catch(() => []);
-      if (!stream.counted) { for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag); }
-      else if (ahead.length > 0) {
+      if (ahead.length === 0) return;
+      if (!stream.counted) {
+        for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag);
+        await stream.returned();
+      } else {
         const settling = ahead.map((held) => ({
           held,
           settlement: { delivery: held, outcome: "return" as const },

@@ -184,6 +184,12 @@ export class QueueStream {
     this.#channel.nack(withTag(deliveryTag), false, true);
   }
 
+  /** Resolves when what was given back stands in the queue again, for everybody to see. */
+  async returned(): Promise<void> {
+    // A channel that is gone has left all that it held to the broker.
+    if (!this.#closed) await this.#channel.checkQueue(this.queue).catch(() => {});
+  }
+
   /** Closes the channel; what is unsettled goes back to the queue. */
   async close(): Promise<void> {
     if (this.#closed) return;
