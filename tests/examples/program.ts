@@ -41,7 +41,12 @@ export async function runPython(
   broker: string,
   ...args: string[]
 ): Promise<string[]> {
-  return await linesOf(file, start(python, [`examples/${file}`, ...args], broker, {}));
+  return await linesOf(file, startPython(python, [`examples/${file}`, ...args], broker));
+}
+
+/** Starts Python, with any arguments. */
+export function startPython(python: string, args: readonly string[], broker: string): TestWorker {
+  return start(python, args, broker, { PYTHONDONTWRITEBYTECODE: "1", C_FORCE_ROOT: "1" });
 }
 
 async function linesOf(file: string, program: TestWorker): Promise<string[]> {
