@@ -5,7 +5,7 @@
  *     deno run -A examples/await_python.ts        (or: bun examples/await_python.ts)
  */
 import process from "node:process";
-import { App } from "celeriac";
+import { App } from "../mod.ts";
 
 const app = new App({ broker: process.env.CELERIAC_BROKER_URL ?? "amqp://guest:guest@localhost:5672/" });
 

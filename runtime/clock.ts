@@ -39,3 +39,14 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     signal?.addEventListener("abort", stop, { once: true });
   });
 }
+
+/** Settles as `waited` does, or rejects with the signal's reason as soon as it aborts. */
+export function orAborted<T>(waited: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return waited;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    waited.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}

@@ -254,8 +254,8 @@ export class App implements AsyncDisposable {
     if (this.#eager !== undefined) options = { ...options, countdown: undefined, eta: undefined };
     const call = { id, task: name, args, kwargs };
     const route = this.#route(name, args, kwargs);
-    const complete = completeCall(call, options, task, route, this.settings, this.#clock.now());
-    const message = encodeTask({ ...complete, replyTo: complete.replyTo ?? this.#replyTo });
+    const now = this.#clock.now();
+    const message = encodeTask(completeCall(call, options, task, route, this.settings, now, this.#replyTo));
     const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
     const own = run && { name, module: name, run, options: task };
     const published = this.#eager?.run(id, name, message, own) ?? this.#publisher.publish(message, timeout);

@@ -93,7 +93,10 @@ export interface ApplyOptions<Args extends readonly unknown[] = readonly unknown
   readonly kwargs?: Readonly<Record<string, unknown>>;
 }
 
-/** What a call says goes before what its task says, that before its route, that before the settings. */
+/**
+ * What a call says goes before what its task says, that before its route, that before the settings. `replyTo`: where
+ * the app hears results, unless the call names another queue.
+ */
 export function completeCall(
   call: { id: string; task: string; args: readonly unknown[]; kwargs: Readonly<Record<string, unknown>> },
   options: CallOptions,
@@ -101,6 +104,7 @@ export function completeCall(
   route: TaskRoute | null,
   settings: Settings,
   now: number,
+  replyTo?: string,
 ): TaskCall {
   const { eta, countdown, timeLimit, softTimeLimit } = options;
   const parent = currentTask();
@@ -132,7 +136,7 @@ export function completeCall(
     ignoreResult: options.ignoreResult ?? task.ignoreResult ?? settings.taskIgnoreResult,
     headers: options.headers && writable(options.headers),
     shadow: options.shadow,
-    replyTo: options.replyTo,
+    replyTo: options.replyTo ?? replyTo,
     origin: ORIGIN,
     callbacks: signatures(options.link, "link"),
     errbacks: signatures(options.linkError, "linkError"),

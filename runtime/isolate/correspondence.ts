@@ -6,6 +6,7 @@
 import { ChannelFullError, ChannelTakenError, END } from "../channel/channel.ts";
 import { messageOf, messageText } from "../channel/message.ts";
 import type { RelayAnswer, RelayedError, RelayRequest, SendLimits } from "../channel/relay.ts";
+import { orAborted } from "../clock.ts";
 import { withResolvers } from "../platform.ts";
 
 /** How far a task has come: what Celery's users store as `meta` of the state PROGRESS. */
@@ -185,13 +186,7 @@ export class Correspondence {
       this.#taking.promise.catch(() => {});
       post({ kind: "take", run, id });
     }
-    const { promise } = this.#taking;
-    if (signal === undefined) return promise;
-    return new Promise((resolve, reject) => {
-      const stop = () => reject(signal.reason);
-      signal.addEventListener("abort", stop, { once: true });
-      promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-    });
+    return orAborted(this.#taking.promise, signal);
   }
 
   #storeProgress(now: number): void {

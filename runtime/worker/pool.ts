@@ -4,7 +4,7 @@
  * of them when their modules have changed.
  */
 import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
-import type { Clock, TimerHandle } from "../clock.ts";
+import { type Clock, orAborted, type TimerHandle } from "../clock.ts";
 import {
   type IsolateListener,
   type IsolateSettings,
@@ -341,15 +341,4 @@ export class Pool {
     if (pause === 0) add();
     else this.#clock.after(pause, add);
   }
-}
-
-/** Rejects with the signal's reason as soon as it aborts. */
-function orAborted<T>(waited: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (signal === undefined) return waited;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    waited.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

@@ -147,4 +147,11 @@ describe("imports between folders", () => {
       .map(({ file, specifier }) => `runtime/${file} imports ${specifier}`);
     assert.deepEqual(wrong, []);
   });
+
+  it("of examples name files of this checkout: where nothing is built, no package celeriac is found", () => {
+    const wrong = sources(join(runtime, "../examples"))
+      .filter((path) => specifiers(readFileSync(path, "utf8")).some((name) => /^celeriac(\/|$)/.test(name)))
+      .map((path) => relative(runtime, path));
+    assert.deepEqual(wrong, []);
+  });
 });

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { type Channel, type ChannelModel, type ConfirmChannel, connect } from "amqplib";
-import { type Clock, sleep } from "../../clock.ts";
+import { type Clock, orAborted, sleep } from "../../clock.ts";
 import { withResolvers } from "../../platform.ts";
 import { BrokerUnavailableError } from "../transport.ts";
 import { readBigIntegers } from "./big_integers.ts";
@@ -81,14 +81,7 @@ export class AmqpConnection {
     if (this.#closing.signal.aborted) return Promise.reject(this.unavailable());
     if (this.ready) return Promise.resolve();
     this.#keeping ??= this.#keep();
-    const { promise } = this.#round;
-    if (signal === undefined) return promise;
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const abort = () => reject(signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-    });
+    return orAborted(this.#round.promise, signal);
   }
 
   /** A new channel. @throws {BrokerUnavailableError} */
