@@ -6,12 +6,19 @@ import type { Clock } from "../clock.ts";
 import type { Job } from "../isolate/claim_board.ts";
 import { JobNumbers } from "../isolate/claim_board.ts";
 import type { Isolate } from "../isolate/isolate.ts";
+import { peekTask } from "../protocol/task_message.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 
 /** How much work, in ms, is handed to an isolate ahead of time. */
 const AHEAD_MS = 20;
 /** A lane that reports nothing for this long is in a long task. */
 const QUIET_MS = 20;
+
+/** A delivery that was looked for, and whether it runs. */
+export interface Held {
+  readonly delivery: Delivery;
+  readonly running: boolean;
+}
 
 /** An isolate with the deliveries that are in it. */
 export class Lane {
@@ -131,14 +138,44 @@ export class Lane {
     return taken.reverse();
   }
 
-  /** Empties the lane of an isolate that has ended: what had not started, and what may have run. */
+  /** The deliveries under a task's id that are not done. Looks into each that is held: for rare questions only. */
+  find(id: string): Held[] {
+    const found: Held[] = [];
+    for (const [job, delivery] of this.#held) {
+      if (peekTask(delivery.text)?.id !== id) continue;
+      const state = this.isolate.board.state(job);
+      if (state === "waiting" || state === "running") found.push({ delivery, running: state === "running" });
+    }
+    return found;
+  }
+
+  /**
+   * Takes one delivery back unless it has started; otherwise tells how far it is. `"gone"` is one that it does not hold.
+   * One that is done will be reported.
+   */
+  withdraw(delivery: Delivery): "taken" | "running" | "done" | "gone" {
+    for (const [job, held] of this.#held) {
+      if (held !== delivery) continue;
+      if (this.isolate.board.takeBack(job)) {
+        this.#remove(job);
+        return "taken";
+      }
+      return this.isolate.board.state(job) === "running" ? "running" : "done";
+    }
+    return "gone";
+  }
+
+  /**
+   * Empties the lane of an isolate that ends: what had not started, and what may have run. Its thread may go on for a
+   * moment after it was told to end, so what had not started is taken back, and then never will.
+   */
   abandon(): { unstarted: Delivery[]; started: Delivery[]; unreported: Delivery[] } {
     const left = { unstarted: [] as Delivery[], started: [] as Delivery[], unreported: [] as Delivery[] };
+    const { board } = this.isolate;
     for (const [job, delivery] of this.#held) {
-      const state = this.isolate.board.state(job);
-      (state === "waiting" ? left.unstarted : state === "running" ? left.started : left.unreported).push(
-        delivery,
-      );
+      if (board.takeBack(job)) left.unstarted.push(delivery);
+      else if (board.state(job) === "running") left.started.push(delivery);
+      else left.unreported.push(delivery);
     }
     this.#held.clear();
     return left;

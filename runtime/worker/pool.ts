@@ -15,8 +15,9 @@ import {
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import { WebWorkerIsolate } from "../isolate/web_worker.ts";
+import { peekTask } from "../protocol/task_message.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
-import { Lane } from "./lane.ts";
+import { type Held, Lane } from "./lane.ts";
 import type { IsolateMaker } from "./worker_options.ts";
 
 const LOOK_EVERY_MS = 20;
@@ -40,11 +41,26 @@ export interface PoolListener {
   relay(answer: (answer: RelayAnswer) => void): RelayEnd;
   /** These wait behind long tasks and go back to the broker. */
   handBack(deliveries: readonly Delivery[]): void;
+  /**
+   * These ran, or had run and were not reported, in an isolate that was ended because of another task: they are to run
+   * again.
+   */
+  interrupted(deliveries: readonly Delivery[], why: string): void;
   /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
   died(reason: string, started: readonly Delivery[], unreported: readonly Delivery[]): void;
   /** A new isolate could not be started; it is tried again after `pause` ms. */
   restartFailed(reason: string, pause: number): void;
 }
+
+/**
+ * What {@linkcode Pool.end} did:
+ * - `ended`: it ran, and its isolate was ended;
+ * - `taken`: it had not started, and never will;
+ * - `late`: nothing, because it has finished; its report comes, or has come.
+ *
+ * What was ended or taken is in the pool no more: whoever asked for its end settles it.
+ */
+export type EndAnswer = "ended" | "taken" | "late";
 
 export class Pool {
   readonly #settings: Omit<IsolateSettings, "modules">;
@@ -164,6 +180,38 @@ export class Pool {
     this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
   }
 
+  /**
+   * The delivery that is held under a task's id, and whether it runs; where there are two, the one that runs. Looks into
+   * all that is held: for rare questions only.
+   */
+  find(id: string): Held | undefined {
+    const found = [...this.#lanes, ...this.#retired].flatMap((lane) => lane.find(id));
+    for (const delivery of this.#homeless) {
+      if (peekTask(delivery.text)?.id === id) found.push({ delivery, running: false });
+    }
+    return found.find(({ running }) => running) ?? found[0];
+  }
+
+  /**
+   * Ends one delivery. Where it runs its isolate is ended with it and replaced at once; what had not started there moves
+   * on to others, what else ran there is told as {@linkcode PoolListener.interrupted}. `why` is for the log.
+   */
+  end(delivery: Delivery, why: string): EndAnswer {
+    const homeless = this.#homeless.indexOf(delivery);
+    if (homeless >= 0) {
+      this.#homeless.splice(homeless, 1);
+      return "taken";
+    }
+    for (const lane of [...this.#lanes, ...this.#retired]) {
+      const state = lane.withdraw(delivery);
+      if (state === "gone") continue;
+      if (state === "running") this.#endUnder(lane, delivery, why);
+      else if (state === "taken" && this.#retired.has(lane)) this.#endIfDone(lane);
+      return state === "running" ? "ended" : state === "taken" ? "taken" : "late";
+    }
+    return "late";
+  }
+
   /** Takes back all that has not started: what a stopping worker returns to the broker. */
   takeBack(): Delivery[] {
     const taken = this.#lanes.flatMap((lane) => lane.takeBack(Infinity)).concat(this.#homeless);
@@ -262,7 +310,7 @@ export class Pool {
     else lane.answered();
     if (this.#homeless.length > 0) this.dispatch([]);
     if (this.#retired.has(lane)) this.#endIfDone(lane);
-    else if (lane.size === 0) this.#feed(lane);
+    else if (lane.size === 0 && this.#lanes.includes(lane)) this.#feed(lane);
     this.#listener.reported();
   }
 
@@ -301,15 +349,33 @@ export class Pool {
     lane.isolate.terminate();
   }
 
+  /** Ends the isolate that runs `delivery`, whose end is no fault of the isolate's: the next one starts at once. */
+  #endUnder(lane: Lane, delivery: Delivery, why: string): void {
+    const wasAtWork = this.#remove(lane) === "at work";
+    lane.isolate.terminate();
+    const { unstarted, started, unreported } = lane.abandon();
+    const others = [...started, ...unreported].filter((other) => other !== delivery);
+    if (others.length > 0) this.#listener.interrupted(others, why);
+    this.dispatch(unstarted);
+    if (wasAtWork) this.#addLater(0);
+  }
+
   #died(lane: Lane, reason: string): void {
-    const index = this.#lanes.indexOf(lane);
-    const isRetired = this.#retired.delete(lane);
-    if (index < 0 && !isRetired || this.#closed) return;
-    if (!isRetired) this.#lanes.splice(index, 1);
+    const was = this.#remove(lane);
+    if (was === "gone" || this.#closed) return;
     const { unstarted, started, unreported } = lane.abandon();
     this.#listener.died(reason, started, unreported);
     this.dispatch(unstarted);
-    if (!isRetired) this.#replace();
+    if (was === "at work") this.#replace();
+  }
+
+  /** Takes an isolate out of the pool, and tells what it was there. */
+  #remove(lane: Lane): "at work" | "retired" | "gone" {
+    if (this.#retired.delete(lane)) return "retired";
+    const index = this.#lanes.indexOf(lane);
+    if (index < 0) return "gone";
+    this.#lanes.splice(index, 1);
+    return "at work";
   }
 
   #replace(): void {

@@ -100,6 +100,7 @@ export class Worker implements AsyncDisposable {
         log: (line) => this.#notices.task(line),
         relay: (answer) => this.#messages.open(answer),
         handBack: (deliveries) => this.#handBack(deliveries),
+        interrupted: (deliveries, why) => this.#restore(deliveries, why),
         died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
         restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
       },
