@@ -1,0 +1,75 @@
+/**
+ * The owner's end of the port that an isolate speaks through, whatever the isolate lives in: between **run** and
+ * **settle**, and before that, while it loads its modules.
+ */
+import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
+import { withResolvers } from "../platform.ts";
+import type { InsideMessage } from "./inside.ts";
+import type { IsolateListener } from "./isolate.ts";
+import { TaskModuleError } from "./load_modules.ts";
+import type { TaskDescription } from "./task_definition.ts";
+
+/** What comes out of an isolate's port. */
+export type PortMessage = InsideMessage | readonly [busy: number, ...reports: (number | string)[]];
+
+/** Hears an isolate and tells its listener. */
+export class PortEnd {
+  readonly #listener: IsolateListener;
+  readonly #answer: (answer: RelayAnswer) => void;
+  readonly #ended: (reason: string) => void;
+  readonly #ready: PromiseWithResolvers<readonly TaskDescription[]> = withResolvers();
+  #relay: RelayEnd | undefined;
+
+  /** `answer` reaches the isolate; `ended` is called when it says that it ends. */
+  constructor(
+    listener: IsolateListener,
+    answer: (answer: RelayAnswer) => void,
+    ended: (reason: string) => void,
+  ) {
+    this.#listener = listener;
+    this.#answer = answer;
+    this.#ended = ended;
+    // Whoever ends an isolate while it starts may not wait for it.
+    this.#ready.promise.catch(() => {});
+  }
+
+  /** Its tasks, once it has loaded them. @throws {TaskModuleError} */
+  get ready(): Promise<readonly TaskDescription[]> {
+    return this.#ready.promise;
+  }
+
+  hear(message: PortMessage): void {
+    if (Array.isArray(message)) {
+      const busy = message[0] as number;
+      return this.#listener.finished(message.slice(1), busy);
+    }
+    const said = message as InsideMessage;
+    switch (said.kind) {
+      case "ready":
+        return this.#ready.resolve(said.tasks);
+      case "unusable":
+        return this.fail(said.reason);
+      case "state":
+        return this.#listener.state(said.state);
+      case "relay":
+        this.#relay ??= this.#listener.relay(this.#answer);
+        return this.#relay.hear(said.request);
+      case "log":
+        return this.#listener.log(said.line);
+      case "died":
+        this.fail(`the task modules ended their isolate while loading: ${said.reason}`);
+        return this.#ended(said.reason);
+    }
+  }
+
+  /** The isolate will not be ready, if it is not yet. */
+  fail(why: string): void {
+    this.#ready.reject(new TaskModuleError(why));
+  }
+
+  /** Nothing more comes. */
+  close(): void {
+    this.#relay?.close();
+    this.#relay = undefined;
+  }
+}
