@@ -4,7 +4,9 @@
 import type { Clock } from "../clock.ts";
 import { RedisConnection } from "../transport/redis/connection.ts";
 import { readRedisUrl, type RedisPlace } from "../transport/redis/place.ts";
+import { RedisRevokedIds } from "../transport/redis/revoked_ids.ts";
 import { storeScript } from "../transport/redis/store_script.ts";
+import type { RevokedIds } from "../transport/revoked_ids.ts";
 import { RedisResultWatches } from "./redis_watch.ts";
 import { resultKeyPrefix } from "./result_key.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
@@ -28,6 +30,7 @@ export class RedisResults implements ResultStore {
   readonly name: string;
   /** The same for two stores, or a store and a transport, on one database. */
   readonly identity: string;
+  readonly revoked: RevokedIds;
   readonly #connection: RedisConnection;
   readonly #watches: RedisResultWatches;
   readonly #prefix: string;
@@ -38,6 +41,10 @@ export class RedisResults implements ResultStore {
     this.#prefix = resultKeyPrefix(place.keyPrefix);
     const options = { clock, random: Math.random };
     this.#connection = new RedisConnection(place, options);
+    this.revoked = new RedisRevokedIds(async (script, key, args) => {
+      if (!this.#connection.ready) await this.connect();
+      return await this.#connection.run(script, 1, [key, ...args]);
+    }, place.keyPrefix);
     this.#watches = new RedisResultWatches(place, options, this.#prefix, (ids) => this.fetch(ids));
   }
 

@@ -6,7 +6,10 @@ import type { Clock, TimerHandle } from "../clock.ts";
 import { ClusterNodes } from "../transport/redis/cluster/nodes.ts";
 import { placeOf, SHARED } from "../transport/redis/cluster/place_of.ts";
 import { readRedisUrl } from "../transport/redis/place.ts";
+import { RedisRevokedIds } from "../transport/redis/revoked_ids.ts";
+import type { Script } from "../transport/redis/script.ts";
 import { storeScript } from "../transport/redis/store_script.ts";
+import type { RevokedIds } from "../transport/revoked_ids.ts";
 import { BadUrlError } from "../transport/url.ts";
 import { RedisResultWatches } from "./redis_watch.ts";
 import { resultKeyPrefix } from "./result_key.ts";
@@ -26,6 +29,7 @@ export function openClusterResults(url: string, options: { readonly clock: Clock
 
 class ClusterResults implements ResultStore {
   readonly name: string;
+  readonly revoked: RevokedIds;
   readonly #clock: Clock;
   readonly #nodes: ClusterNodes;
   readonly #watches: RedisResultWatches;
@@ -42,6 +46,9 @@ class ClusterResults implements ResultStore {
     const options = { clock, random: Math.random };
     this.#nodes = new ClusterNodes(place, place.cluster, options);
     const listening = placeOf(place, SHARED);
+    const run = (script: Script, key: string, args: (string | number)[]) =>
+      this.#nodes.call((call) => call.run(script, key, args));
+    this.revoked = new RedisRevokedIds(run, listening.keyPrefix);
     this.#watches = new RedisResultWatches(listening, options, this.#prefix, (ids) => this.fetch(ids));
   }
 

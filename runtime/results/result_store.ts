@@ -3,6 +3,7 @@
  * settled, and where its caller finds them. `memory.ts`, `sqlite.ts`, `redis.ts` and `rpc.ts` implement it; nothing
  * else in the code knows which one runs.
  */
+import type { RevokedIds } from "../transport/revoked_ids.ts";
 
 /** One state of one task on its way into a store. */
 export interface StoredResult {
@@ -21,6 +22,8 @@ export interface StoredResult {
 export interface ResultStore extends AsyncDisposable {
   /** The store's URL with passwords masked: fit for logs. */
   readonly name: string;
+  /** Ids of tasks that are not to run any more, for a broker that can't keep them. */
+  readonly revoked?: RevokedIds;
 
   /** Opens what the store needs. @throws {BrokerUnavailableError} when it cannot be reached. */
   connect(signal?: AbortSignal): Promise<void>;

@@ -5,6 +5,8 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { Database } from "../transport/sqlite/database.ts";
 import { type DatabaseLocation, locate } from "../transport/sqlite/location.ts";
+import type { RevokedIds } from "../transport/revoked_ids.ts";
+import { SqliteRevokedIds } from "../transport/sqlite/revoked_ids.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 import { StoredResults } from "./sqlite/stored_results.ts";
 import { SqliteWatch } from "./sqlite/watch.ts";
@@ -21,6 +23,7 @@ export function isSqliteResultsOf(results: ResultStore | undefined, path: string
 
 class SqliteResults implements ResultStore {
   readonly name: string;
+  readonly revoked: RevokedIds;
   readonly #location: DatabaseLocation;
   readonly #clock: Clock;
   readonly #watches = new Set<SqliteWatch>();
@@ -30,6 +33,7 @@ class SqliteResults implements ResultStore {
     this.name = url;
     this.#location = locate(url);
     this.#clock = clock;
+    this.revoked = new SqliteRevokedIds(() => this.#database(), clock);
   }
 
   /** The database file. */

@@ -6,6 +6,8 @@
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { MemoryBroker } from "./memory/broker.ts";
 import { MemoryReceiver } from "./memory/receiver.ts";
+import { MemoryRevokedIds } from "./memory/revoked_ids.ts";
+import type { RevokedIds } from "./revoked_ids.ts";
 import type {
   DeadLetter,
   QueueLength,
@@ -23,6 +25,7 @@ export function openMemoryTransport(url: string, options: TransportOptions): Tra
 class MemoryTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 0;
+  readonly revoked: RevokedIds;
   readonly #broker: MemoryBroker;
   readonly #options: TransportOptions;
   readonly #open = new Set<AsyncDisposable>();
@@ -31,6 +34,7 @@ class MemoryTransport implements Transport {
     this.name = url;
     this.#broker = MemoryBroker.named(url);
     this.#options = options;
+    this.revoked = new MemoryRevokedIds(this.#broker.revoked, options.clock);
   }
 
   async connect(signal?: AbortSignal): Promise<void> {

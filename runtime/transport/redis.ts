@@ -12,7 +12,9 @@ import { readRedisUrl, type RedisPlace } from "./redis/place.ts";
 import { publishScript } from "./redis/publish_script.ts";
 import { RedisReceiver } from "./redis/receiver.ts";
 import { awaitReplicas } from "./redis/replicas.ts";
+import { RedisRevokedIds } from "./redis/revoked_ids.ts";
 import { RedisSubscriber } from "./redis/subscriber.ts";
+import type { RevokedIds } from "./revoked_ids.ts";
 import type {
   DeadLetter,
   QueueLength,
@@ -43,6 +45,7 @@ export function redisTransport(place: RedisPlace, options: TransportOptions): Tr
 class RedisTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 0;
+  readonly revoked: RevokedIds;
   readonly #place: RedisPlace;
   readonly #options: TransportOptions;
   readonly #keys: RedisKeys;
@@ -64,6 +67,10 @@ class RedisTransport implements Transport {
     this.#publishing = place.replicas === undefined ? this.#commands : new RedisConnection(place, options);
     this.#subscriber = new RedisSubscriber(place, options);
     this.#inspection = new RedisInspection(this.#commands, this.#keys);
+    this.revoked = new RedisRevokedIds(async (script, key, args) => {
+      await this.connect();
+      return await this.#commands.run(script, 1, [key, ...args]);
+    }, place.keyPrefix);
     this.#commands.watch({ ready: () => this.#declareAgain() });
   }
 

@@ -12,6 +12,8 @@ import { type DatabaseLocation, locate } from "./sqlite/location.ts";
 import { encodeMessage, PublishStep } from "./sqlite/publish_step.ts";
 import { Queues } from "./sqlite/queues.ts";
 import { SqliteReceiver } from "./sqlite/receiver.ts";
+import { SqliteRevokedIds } from "./sqlite/revoked_ids.ts";
+import type { RevokedIds } from "./revoked_ids.ts";
 import type {
   DeadLetter,
   QueueLength,
@@ -29,6 +31,7 @@ export function openSqliteTransport(url: string, options: TransportOptions): Tra
 class SqliteTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 0;
+  readonly revoked: RevokedIds;
   readonly #location: DatabaseLocation;
   readonly #options: TransportOptions;
   readonly #open = new Set<AsyncDisposable>();
@@ -38,6 +41,7 @@ class SqliteTransport implements Transport {
     this.name = url;
     this.#location = locate(url);
     this.#options = options;
+    this.revoked = new SqliteRevokedIds(() => this.#database(), options.clock);
   }
 
   async connect(signal?: AbortSignal): Promise<void> {

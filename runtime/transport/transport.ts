@@ -10,6 +10,7 @@
 import type { Clock } from "../clock.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import type { ResultStore, StoredResult } from "../results/result_store.ts";
+import type { RevokedIds } from "./revoked_ids.ts";
 
 /** What every transport is opened with, beside its URL. */
 export interface TransportOptions {
@@ -33,6 +34,8 @@ export interface Transport extends AsyncDisposable {
   readonly urgentPriority: 0 | 9;
   /** What this kind of broker does its own way; default: nothing. */
   readonly ways?: BrokerWays;
+  /** Ids of tasks that are not to run any more, where the broker can keep them; RabbitMQ can't. */
+  readonly revoked?: RevokedIds;
 
   /** Opens what publishing needs. @throws {BrokerUnavailableError} when the broker cannot be reached. */
   connect(signal?: AbortSignal): Promise<void>;

@@ -9,6 +9,7 @@ import { delayed } from "./transports/delayed.ts";
 import { leases } from "./transports/leases.ts";
 import { publishAndReceive } from "./transports/publish_and_receive.ts";
 import { queues } from "./transports/queues.ts";
+import { revoked } from "./transports/revoked.ts";
 import { settle } from "./transports/settle.ts";
 import { turns } from "./transports/turns.ts";
 import { waiting } from "./transports/waiting.ts";
@@ -31,6 +32,7 @@ export function transportSuite(name: string, harness: TransportHarness): void {
   describe(`transport ${name}: delayed messages`, () => delayed(test));
   describe(`transport ${name}: bad items`, () => badItems(test));
   describe(`transport ${name}: queues`, () => queues(test));
+  describe(`transport ${name}: revoked ids`, () => revoked(test));
   describe(`transport ${name}: broadcast`, () => broadcast(test));
   describe(`transport ${name}: waiting`, () => waiting(test));
   describe(`transport ${name}: leases`, () => leases(test));

@@ -7,6 +7,7 @@ import { encodeEnvelope, markRestored } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire_message.ts";
 import type { DeadLetter, Delivery, QueueLength } from "../transport.ts";
 import { ReadyQueue } from "./ready_queue.ts";
+import type { RevokedTimes } from "./revoked_ids.ts";
 
 /** A message on a memory broker. */
 export interface MemoryMessage {
@@ -47,6 +48,7 @@ const utf8 = new TextEncoder();
 
 export class MemoryBroker {
   readonly owners = new Map<number, Owner>();
+  readonly revoked: RevokedTimes = new Map();
   readonly #queues = new Map<string, Queue>();
   readonly #bindings = new Map<string, Set<string>>();
   readonly #listeners = new Map<string, Set<(text: string) => void>>();

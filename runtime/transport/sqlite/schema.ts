@@ -65,6 +65,11 @@ export const STEPS: readonly string[] = [
   ) strict, without rowid;
   insert into counter values('line', 0);
   `,
+  `
+  -- Ids of tasks that are not to run any more.
+  create table revoked(n integer primary key autoincrement, id text not null unique, at real not null) strict;
+  create index revoked_by_time on revoked(at);
+  `,
 ];
 
 /** What a file says about itself. */

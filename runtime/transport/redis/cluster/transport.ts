@@ -15,6 +15,7 @@ import type {
   Transport,
   TransportOptions,
 } from "../../transport.ts";
+import type { RevokedIds } from "../../revoked_ids.ts";
 import { BadUrlError } from "../../url.ts";
 import { bindingMember, RedisKeys, separator, stepOf } from "../keys.ts";
 import { readRedisUrl, type RedisPlace } from "../place.ts";
@@ -41,6 +42,7 @@ export function openClusterTransport(url: string, options: TransportOptions): Tr
 class RedisClusterTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 0;
+  readonly revoked: RevokedIds;
   readonly #place: RedisPlace;
   readonly #options: TransportOptions;
   readonly #nodes: ClusterNodes;
@@ -58,6 +60,7 @@ class RedisClusterTransport implements Transport {
     this.#nodes = new ClusterNodes(place, topology, options);
     const shared = placeOf(place, SHARED);
     this.#shared = redisTransport(shared, options);
+    this.revoked = this.#shared.revoked!;
     this.#sharedKeys = new RedisKeys(shared.keyPrefix, 0);
   }
 
