@@ -46,8 +46,13 @@ export class Outcomes {
   }
 
   expired(request: TaskRequest, task: RegisteredTask): string {
+    return this.revoked(request, task, "expired");
+  }
+
+  /** Of a task that is not run, or not to its end: `why` is `revoked`, `terminated` or `expired`. */
+  revoked(request: TaskRequest, task: Pick<RegisteredTask, "options">, why: string): string {
     if (this.#ignored(request, task)) return "";
-    return encodeFailure(request.id, new TaskRevokedError("expired"), this.#now(), {
+    return encodeFailure(request.id, new TaskRevokedError(why), this.#now(), {
       taskModule: "celery.exceptions",
       state: "REVOKED",
       ...this.#extra(request),
@@ -70,11 +75,11 @@ export class Outcomes {
   }
 
   /** Seconds to keep a task's result. */
-  ttl(task: RegisteredTask): number {
+  ttl(task: Pick<RegisteredTask, "options">): number {
     return task.options.resultExpires ?? this.#settings.defaults.resultExpires;
   }
 
-  #ignored(request: TaskRequest, task: RegisteredTask): boolean {
+  #ignored(request: TaskRequest, task: Pick<RegisteredTask, "options">): boolean {
     return request.ignoreResult || (task.options.ignoreResult ?? this.#settings.defaults.ignoreResult);
   }
 
