@@ -12,6 +12,9 @@ const QUEUES = ["one", "two", "three", "four", "five"];
 const PRIORITIES = [0, 3, 6, 9];
 const WORKERS = 20;
 const CALLS = 300;
+/** Milliseconds of processor time in half a second that an idle worker takes, at the most. */
+const QUIET = 15;
+/** A worker, so that all have run their code as often. */
 const WARM_UP = 100;
 
 export const manyQueues: Part = {
@@ -65,11 +68,9 @@ async function measure(
     (_, i) => contestant.startWorker(redis, { ...many, hostname: `worker${i}@bench` }),
   );
   const client: Client = contestant.startClient(redis);
-  const call = (count: number) => {
-    const where = workers === 1 ? {} : { queues: QUEUES, priorities: PRIORITIES };
-    return client.call({ pauses: pauses(count), ...where });
-  };
-  await call(WARM_UP);
+  const where = workers === 1 ? {} : { queues: QUEUES, priorities: PRIORITIES };
+  const call = (count: number) => client.call({ pauses: pauses(count), ...where });
+  await client.call({ pauses: new Array(WARM_UP * workers).fill(0), ...where });
   await quiet(programs);
   const ms = await call(CALLS);
   say(
@@ -87,7 +88,7 @@ async function quiet(programs: readonly { usage(): { readonly cpu: number } }[])
   for (let before = taken(), looks = 0; looks < 60; looks++) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const now = taken();
-    if (now - before < 50) return;
+    if (now - before < QUIET * programs.length) return;
     before = now;
   }
 }

@@ -16,10 +16,10 @@ const SAFETY_POLL = 1_000;
 /** Milliseconds between two looks at a server without tracking: at first, and when it stays quiet. */
 const POLL = { shortest: 5, longest: 100 };
 /**
- * Milliseconds that a worker waits at most which was woken again and again and found nothing: it takes eight times in a
- * row, which happens where many others are idle, and then those who do not wait are enough.
+ * A worker that was woken in vain this often rests up to 2 ** 8 ms before it listens again: that happens where many others
+ * are idle, and then those who do not rest are enough.
  */
-const LONGEST_BACKOFF = 256;
+const MOST_IN_VAIN = 8;
 
 export interface WakeUpOptions {
   readonly clock: Clock;
@@ -45,7 +45,7 @@ export class WakeUp {
   /** The subscriber's connection that this connection's tracking was pointed to. */
   #trackedBy: number | undefined;
   #polling = false;
-  /** How often in a row others were faster. */
+  /** How often others were faster, less how often it was the first. */
   #inVain = 0;
   #woken = false;
   #closed = false;
@@ -86,8 +86,9 @@ export class WakeUp {
   /** What the last fetch found: a worker that was woken in vain several times leaves the next message to others. */
   fetched(count: number, room: number): void {
     this.#quiet = count < room;
-    if (count > 0) this.#inVain = 0;
-    else if (this.#woken) this.#inVain++;
+    // Not all at once: each message would have its finder wake in vain many times until it rests as long as before.
+    if (count > 0) this.#inVain = Math.max(0, this.#inVain - 1);
+    else if (this.#woken) this.#inVain = Math.min(this.#inVain + 1, MOST_IN_VAIN);
     this.#woken = false;
   }
 
@@ -97,8 +98,7 @@ export class WakeUp {
     this.#ahead = undefined;
     let asked: Promise<boolean> | undefined;
     if (this.#inVain > 1) {
-      const longest = Math.min(2 ** this.#inVain, LONGEST_BACKOFF);
-      await sleep(this.#options.clock, this.#options.random() * longest, signal).catch(() => {});
+      await sleep(this.#options.clock, this.#options.random() * 2 ** this.#inVain, signal).catch(() => {});
     } else if (ahead !== undefined) {
       if (ahead.wakes !== this.#wakes) return void (this.#woken = true);
       asked = ahead.something;
