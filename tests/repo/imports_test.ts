@@ -12,11 +12,12 @@ const ground = ["clock.ts", "platform.ts"];
 
 /** Who may import whom. A folder that is new to `runtime/` needs a line here. */
 const arrows: Record<string, readonly string[]> = {
-  "main.ts": ["cli", "platform.ts"],
+  "main.ts": ["cli", "isolate", "platform.ts"],
   "testing.ts": ["worker", "client", "isolate", "fake_clock.ts", ...ground],
   cli: [
     "worker",
     "client",
+    "beat",
     "build",
     "isolate",
     "channel",
@@ -28,10 +29,12 @@ const arrows: Record<string, readonly string[]> = {
     "version.ts",
     ...ground,
   ],
-  worker: ["isolate", "channel", "transport", "results", "config", "protocol", ...ground],
-  client: ["isolate", "channel", "transport", "results", "config", "protocol", ...ground],
+  worker: ["hub", "isolate", "channel", "transport", "results", "config", "protocol", ...ground],
+  client: ["hub", "isolate", "channel", "transport", "results", "config", "protocol", ...ground],
+  beat: ["client", "isolate", "transport", "config", "protocol", ...ground],
   build: ["isolate", "config", ...ground],
-  isolate: ["channel", "config", "protocol", ...ground],
+  isolate: ["hub", "channel", "config", "protocol", ...ground],
+  hub: ["transport", "config", "protocol", ...ground],
   channel: ["transport", "config", "protocol", ...ground],
   transport: ["results", "protocol", ...ground],
   results: ["transport", "protocol", ...ground],
