@@ -1,6 +1,6 @@
 /** The Redis that all contestants of a part share, each in a database of its own; private, gone when the part ends. */
 import { Redis } from "ioredis";
-import { App } from "../mod.ts";
+import { App, type CallOptions } from "../mod.ts";
 import { type RedisServer, startRedis } from "../tests/servers/redis.ts";
 
 /** The queue that everybody's workers serve. */
@@ -96,11 +96,12 @@ export async function publish(
   task: string,
   args: readonly unknown[],
   queue: string = QUEUE,
+  options: CallOptions = {},
 ): Promise<void> {
   const app = new App({ broker: url });
   for (let left = count; left > 0; left -= AT_ONCE) {
     let last;
-    for (let i = Math.min(left, AT_ONCE); i > 0; i--) last = app.sendTask(task, args, {}, { queue });
+    for (let i = Math.min(left, AT_ONCE); i > 0; i--) last = app.sendTask(task, args, {}, { queue, ...options });
     await last!.published;
   }
   await app.disconnect();

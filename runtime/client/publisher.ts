@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep } from "../clock.ts";
 import { withResolvers } from "../platform.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
+import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
 import { BrokerUnavailableError, PublishError, type Transport } from "../transport/transport.ts";
 
 /** How many messages one batch carries. */
@@ -97,7 +97,7 @@ export class Publisher {
           continue;
         }
         // The broker may have them although its answer never came: what is sent now may be a second copy, and says so.
-        if (sent) { for (const waiting of batch) waiting.message = marked(waiting.message); }
+        if (sent) { for (const waiting of batch) waiting.message = secondCopy(waiting.message); }
         this.#waiting = [...batch, ...this.#waiting];
         const left = this.#rejectLate(error);
         if (left > 0) await sleep(this.#clock, Math.min(left, pause * (0.5 + this.#random())));
@@ -149,8 +149,4 @@ export class Publisher {
     });
     return next === Infinity ? 0 : next - now;
   }
-}
-
-function marked(message: WireMessage): WireMessage {
-  return { ...message, headers: { ...message.headers, redelivered: true } };
 }

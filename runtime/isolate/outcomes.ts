@@ -1,7 +1,7 @@
 /** What is stored of a run: the texts of its states and results, by the options of its task. From **run** to **settle**. */
-import { NotRegistered, TaskRevokedError } from "../protocol/errors.ts";
+import { NotRegistered, type Retry, TaskError, TaskRevokedError } from "../protocol/errors.ts";
 import { encodeFailure, encodeState, encodeSuccess, type ResultExtra } from "../protocol/result_meta.ts";
-import type { TaskRequest } from "../protocol/task_message.ts";
+import type { BadMessageError, TaskRequest } from "../protocol/task_message.ts";
 import type { IsolateSettings, StateReport } from "./isolate.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 import { userTrace } from "./user_trace.ts";
@@ -28,11 +28,31 @@ export class Outcomes {
     return encodeSuccess(request.id, json, this.#now(), this.#extra(request));
   }
 
-  failure(request: TaskRequest, task: RegisteredTask, error: unknown): string {
-    const { storeErrorsEvenIfIgnored } = this.#settings.defaults;
-    const stores = !this.#ignored(request, task) ||
-      (task.options.storeErrorsEvenIfIgnored ?? storeErrorsEvenIfIgnored);
-    return stores ? this.#error(request, error, moduleOf(task.name)) : "";
+  failure(
+    request: TaskRequest,
+    task: Pick<RegisteredTask, "name" | "options">,
+    error: unknown,
+    traceback = userTrace(error),
+  ): string {
+    return this.#storesErrors(request, task)
+      ? this.#error(request, error, moduleOf(task.name), traceback)
+      : "";
+  }
+
+  /** Of a run that asks for another one: what made it so, with the trace of where it asked. */
+  retry(request: TaskRequest, task: RegisteredTask, error: Retry, traceback: string | null): string {
+    if (!this.#storesErrors(request, task)) return "";
+    const extra = this.#extra(request);
+    if (error.cause === undefined) {
+      const nothing = { status: "RETRY", result: null, dateDone: null, children: [] };
+      return encodeState({ ...nothing, taskId: request.id, traceback, ...extra });
+    }
+    return encodeFailure(request.id, error.cause, this.#now(), {
+      taskModule: moduleOf(task.name),
+      state: "RETRY",
+      traceback,
+      ...extra,
+    });
   }
 
   /** Of a message whose arguments don't fit its task, or whose task is none of ours. */
@@ -43,6 +63,13 @@ export class Outcomes {
       error,
       error instanceof NotRegistered ? error.module : moduleOf(request.task),
     );
+  }
+
+  /** Of a message that can't be read, where it says at least whose it is. */
+  unreadable({ id, message }: BadMessageError): string {
+    if (id === undefined) return "";
+    const error = new TaskError(`the message can't be read: ${message}`, { type: "InvalidTaskError" });
+    return encodeFailure(id, error, this.#now(), { taskModule: "celery.exceptions", traceback: null });
   }
 
   expired(request: TaskRequest, task: RegisteredTask): string {
@@ -79,25 +106,42 @@ export class Outcomes {
     return task.options.resultExpires ?? this.#settings.defaults.resultExpires;
   }
 
+  /** Whether the store may know how an earlier delivery of this message ended. Outside of a worker nobody could ask it. */
+  dedupes(request: TaskRequest, task: RegisteredTask): boolean {
+    if (this.#settings.hostname === "") return false;
+    return (task.options.dedupe ?? this.#settings.defaults.dedupe) && !this.#ignored(request, task);
+  }
+
+  #storesErrors(request: TaskRequest, task: Pick<RegisteredTask, "options">): boolean {
+    const { storeErrorsEvenIfIgnored } = this.#settings.defaults;
+    return !this.#ignored(request, task) ||
+      (task.options.storeErrorsEvenIfIgnored ?? storeErrorsEvenIfIgnored);
+  }
+
   #ignored(request: TaskRequest, task: Pick<RegisteredTask, "options">): boolean {
     return request.ignoreResult || (task.options.ignoreResult ?? this.#settings.defaults.ignoreResult);
   }
 
-  #error(request: TaskRequest, error: unknown, taskModule: string): string {
-    return encodeFailure(request.id, error, this.#now(), {
-      taskModule,
-      traceback: userTrace(error),
-      ...this.#extra(request),
-    });
+  #error(
+    request: TaskRequest,
+    error: unknown,
+    taskModule: string,
+    traceback = userTrace(error),
+  ): string {
+    return encodeFailure(request.id, error, this.#now(), { taskModule, traceback, ...this.#extra(request) });
   }
 
   #extra(request: TaskRequest): ResultExtra | undefined {
     const { resultExtended } = this.#settings.defaults;
-    if (!resultExtended && request.parentId === null && request.group === null) return undefined;
-    const lineage = { parentId: request.parentId, groupId: request.group };
+    const { retries } = request;
+    if (!resultExtended && request.parentId === null && request.group === null && retries === 0) {
+      return undefined;
+    }
+    // Which try it is of tells whether a redelivered one is done with.
+    const lineage = { parentId: request.parentId, groupId: request.group, retries };
     if (!resultExtended) return lineage;
-    const { task: name, args, kwargs, retries, routingKey: queue } = request;
-    return { ...lineage, name, args, kwargs, retries, queue, worker: this.#settings.hostname };
+    const { task: name, args, kwargs, routingKey: queue } = request;
+    return { ...lineage, name, args, kwargs, queue, worker: this.#settings.hostname };
   }
 }
 

@@ -1,5 +1,7 @@
 /** What an isolate has finished and not told yet: from **run** to **settle**, several reports a message. */
+import type { WireMessage } from "../protocol/wire_message.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
+import type { FollowReport } from "./isolate.ts";
 
 /** Reports leave together, but none waits longer than this for tasks that wait for something. */
 const REPORT_EVERY_MS = 1;
@@ -14,17 +16,30 @@ const FADING = 0.98;
 export class Reports {
   readonly #board: ClaimBoard;
   readonly #post: (message: (number | string)[]) => void;
+  readonly #postFollow: (follow: FollowReport) => void;
   /** The longest a task took lately, in ms, by its name. */
   readonly #slowest = new Map<string, number>();
   #waiting: (number | string)[] = [];
+  /** What follows jobs whose reports wait. */
+  #follow: (Job | readonly WireMessage[])[] = [];
   #busy = 0;
   #last = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `post` gets `[busy ms, ...reports]`, see `isolate.ts`. */
-  constructor(board: ClaimBoard, post: (message: (number | string)[]) => void) {
+  /** `post` gets `[busy ms, ...reports]`, see `isolate.ts`; `postFollow`, before that, what follows these jobs. */
+  constructor(
+    board: ClaimBoard,
+    post: (message: (number | string)[]) => void,
+    postFollow: (follow: FollowReport) => void,
+  ) {
     this.#board = board;
     this.#post = post;
+    this.#postFollow = postFollow;
+  }
+
+  /** Adds what is to be published when a job is settled, before its report. */
+  follow(job: Job, messages: readonly WireMessage[]): void {
+    this.#follow.push(job, messages);
   }
 
   /** Adds what became of a job. */
@@ -63,6 +78,10 @@ export class Reports {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.length === 0) return;
+    if (this.#follow.length > 0) {
+      this.#postFollow(this.#follow);
+      this.#follow = [];
+    }
     this.#post([this.#busy, ...this.#waiting]);
     this.#waiting = [];
     this.#busy = 0;

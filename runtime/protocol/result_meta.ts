@@ -26,7 +26,7 @@ export interface ResultExtra {
   readonly parentId?: string | null;
   /** What it called, as Celery's tuples: `[[[ID, null], null], ...]`; null stands for a parent, itself a tuple. */
   readonly children?: readonly unknown[];
-  /** Extended results, all six or none of them: the task's name. */
+  /** Extended results, all six or none of them (but for `retries`, which retried tasks always have): the task's name. */
   readonly name?: string | null;
   /** Its positional arguments. */
   readonly args?: unknown;
@@ -120,7 +120,7 @@ function extraText(extra: ResultExtra): string {
     text += `"name": ${JSON.stringify(extra.name)}, "args": ${stringifyPythonJson(extra.args)}, ` +
       `"kwargs": ${stringifyPythonJson(extra.kwargs)}, "worker": ${JSON.stringify(extra.worker ?? null)}, ` +
       `"retries": ${extra.retries ?? 0}, "queue": ${JSON.stringify(extra.queue ?? null)}, `;
-  }
+  } else if (extra.retries) text += `"retries": ${extra.retries}, `;
   return text;
 }
 

@@ -19,3 +19,8 @@ export interface WireMessage {
   /** 2 is kept on disk by an AMQP broker, 1 is not (replies). Default 2. */
   readonly deliveryMode?: 1 | 2;
 }
+
+/** The same message with a mark: the broker may have it already, though it did not say so. */
+export function secondCopy(message: WireMessage): WireMessage {
+  return { ...message, headers: { ...message.headers, redelivered: true } };
+}

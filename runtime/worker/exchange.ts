@@ -3,6 +3,8 @@
  * settles finished work can bring the next. Several are under way at once; each takes all that is finished by then.
  */
 import { type Clock, sleep, type TimerHandle } from "../clock.ts";
+import { isReady } from "../protocol/result_meta.ts";
+import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
 import type { StateWriter } from "./state_writer.ts";
@@ -14,6 +16,8 @@ const LONGEST_PAUSE_MS = 5_000;
 export interface ExchangeOptions {
   readonly receiver: Receiver;
   readonly results: ResultStore;
+  /** Publishes what follows tasks whose results are stored elsewhere than their messages. */
+  publish(messages: readonly WireMessage[]): Promise<void>;
   readonly clock: Clock;
   readonly random: () => number;
   /** Steps under way at once, where the broker bears as many. */
@@ -144,6 +148,16 @@ export class Exchange {
     }
   };
 
+  /** Publishes what follows until the broker has it. @throws When the worker was ended before. */
+  async publish(messages: readonly WireMessage[]): Promise<void> {
+    let next = messages;
+    await this.retry(async () => {
+      const now = next;
+      next = messages.map(secondCopy);
+      await this.#options.publish(now);
+    });
+  }
+
   async #step(settlements: Settlement[], room: number): Promise<void> {
     this.#underWay++;
     this.#asked += room;
@@ -168,15 +182,31 @@ export class Exchange {
   }
 
   async #exchange(settlements: Settlement[], room: number): Promise<Delivery[]> {
-    const { receiver, results } = this.#options;
+    const { receiver } = this.#options;
     if (settlements.length > 0) {
       await this.states?.written();
-      if (!receiver.storesResults) {
-        const stored = settlements.flatMap(({ result }) => result ?? []);
-        if (stored.length > 0) await results.store(stored);
-      }
+      if (!receiver.storesResults) await this.#storeApart(settlements);
     }
     return await receiver.exchange(settlements, room);
+  }
+
+  /**
+   * Stores results elsewhere than where they are acknowledged. What follows a task is published before its final result is
+   * stored, and its message is done with after that; a state that is not final comes before all, so that it does not take
+   * the place of what becomes of the message that follows.
+   */
+  async #storeApart(settlements: Settlement[]): Promise<void> {
+    const { results } = this.#options;
+    const follow = settlements.flatMap((settlement) => followsFinal(settlement) ? settlement.follow! : []);
+    if (follow.length > 0) {
+      await this.publish(follow);
+      // When this step is tried again they are not published once more.
+      settlements.forEach((settlement, i) => {
+        if (followsFinal(settlement)) settlements[i] = { ...settlement, follow: undefined };
+      });
+    }
+    const stored = settlements.flatMap(({ result }) => result ?? []);
+    if (stored.length > 0) await results.store(stored);
   }
 
   #awaitArrival(): void {
@@ -192,4 +222,9 @@ export class Exchange {
     }
     this.#options.empty();
   }
+}
+
+/** Whether anything follows a task whose result is final. */
+function followsFinal({ follow, result }: Settlement): boolean {
+  return follow !== undefined && result !== undefined && isReady(result.state);
 }

@@ -1,9 +1,6 @@
 /** What a report from an isolate means for its delivery: **settle**. Pure, so that the rules stand in one place. */
 import { Report } from "../isolate/isolate.ts";
-import { WorkerLostError } from "../protocol/errors.ts";
-import { encodeFailure } from "../protocol/result_meta.ts";
-import { peekTask } from "../protocol/task_message.ts";
-import type { StoredResult } from "../results/result_store.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import type { Delivery, Settlement } from "../transport/transport.ts";
 
 const STATES: Readonly<Record<number, string>> = {
@@ -11,10 +8,32 @@ const STATES: Readonly<Record<number, string>> = {
   [Report.FAILURE]: "FAILURE",
   [Report.EXPIRED]: "REVOKED",
   [Report.DEAD]: "FAILURE",
+  [Report.RETRY]: "RETRY",
 };
 
-/** The settlement of a delivery by its report; `ttl` (seconds) is for failures of what never became a task. */
+/**
+ * The settlement of a delivery by its report; `ttl` (seconds) is for failures of what never became a task. What follows it
+ * is published in the same step; a message that names no place goes to the queue that the delivery came from.
+ */
 export function settlementOf(
+  delivery: Delivery,
+  report: number,
+  id: string,
+  text: string,
+  extra: number | string,
+  ttl: number,
+  follow?: readonly WireMessage[],
+): Settlement {
+  const settlement = outcomeOf(delivery, report, id, text, extra, ttl);
+  if (follow === undefined) return settlement;
+  const { queue } = delivery;
+  const addressed = follow.map((message) =>
+    message.exchange === "" && message.routingKey === "" ? { ...message, routingKey: queue } : message
+  );
+  return { ...settlement, follow: addressed };
+}
+
+function outcomeOf(
   delivery: Delivery,
   report: number,
   id: string,
@@ -41,18 +60,4 @@ export function settlementOf(
       };
     }
   }
-}
-
-/** The failure of a task whose isolate died under it. */
-export function workerLost(
-  delivery: Delivery,
-  reason: string,
-  now: number,
-  ttl: number,
-): StoredResult | undefined {
-  const task = peekTask(delivery.text);
-  if (task === undefined) return undefined;
-  const error = new WorkerLostError(`the isolate that ran ${task.task} died: ${reason}`);
-  const text = encodeFailure(task.id, error, now, { taskModule: "billiard.exceptions" });
-  return { id: task.id, state: "FAILURE", text, ttl, replyTo: delivery.replyTo };
 }

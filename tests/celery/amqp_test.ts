@@ -83,6 +83,15 @@ value = task("swap.progress").delay(500).get(timeout=30, on_message=lambda meta:
     assert.deepEqual(await py.json(source), [{ current: 3, total: 10 }, "done"]);
   });
 
+  it("retries are seen from one side to the other", async () => {
+    const source = `seen = []
+value = task("swap.again").delay(2).get(timeout=30, on_message=lambda meta: seen.append(meta["status"]))
+[seen, value]`;
+    assert.deepEqual(await py.json(source), [["RETRY", "RETRY", "SUCCESS"], 2]);
+    assert.equal(await app.sendTask("py.retry", [2]).get(SOON), 2);
+    assert.equal(await app.sendTask("swap.again", [1]).get(SOON), 1);
+  });
+
   it("headers arrive as they were sent, whatever their numbers", async () => {
     const headers = {
       small: 5,

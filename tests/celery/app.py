@@ -5,6 +5,7 @@ import time
 
 import redis
 from celery import Celery
+from celery.exceptions import Ignore, Reject
 from celery.signals import worker_ready
 
 URL = os.environ["CELERY_TEST_URL"]
@@ -87,12 +88,33 @@ def progress(self, gate):
     return "done"
 
 
+@app.task(name="py.rest")
+def rest(seconds):
+    time.sleep(seconds)
+
+
 @app.task(name="py.retry", bind=True, max_retries=3)
 def retry(self, times):
     """Fails so many times before it succeeds."""
     if self.request.retries < times:
         raise self.retry(exc=ValueError("again"), countdown=0.1)
     return self.request.retries
+
+
+@app.task(name="py.ignores")
+def ignores():
+    raise Ignore()
+
+
+@app.task(name="py.rejects", acks_late=True)
+def rejects():
+    raise Reject("not for me", requeue=False)
+
+
+@app.task(name="shared.again", bind=True)
+def retry_shared(self):
+    """Leaves the rest to the other worker."""
+    raise self.retry(queue="ours", countdown=0)
 
 
 @app.task(name="shared.run")

@@ -260,10 +260,7 @@ describe("tasks by name with alwaysEager", () => {
     assert.equal(await ignored.status, "PENDING");
     assert.equal(await ignored, null);
     assert.equal(await app.sendTask("odd.ignores"), null);
-    assert.match(
-      String(await thrown(app.sendTask("odd.rejects"))),
-      /dead letter: rejected by the task: not for me/,
-    );
+    assert.equal(String(await thrown(app.sendTask("odd.rejects"))), "Reject: not for me");
     assert.equal(await app.sendTask("odd.givesBack"), 3);
     assert.match(String(await thrown(app.sendTask("odd.neverTakes"))), /given back 6 times/);
   });
@@ -273,5 +270,55 @@ describe("tasks by name with alwaysEager", () => {
     app.register("many", { echo: async (value: number) => await Promise.resolve(value) });
     const results = Array.from({ length: 10_000 }, (_, i) => app.sendTask<number>("many.echo", [i]));
     assert.deepEqual(await Promise.all(results), [...results.keys()]);
+  });
+});
+
+describe("a task with alwaysEager that asks to be retried", () => {
+  it("runs again at once, whatever its time, and tells of its states", async () => {
+    const app = eager();
+    const runs: unknown[] = [];
+    app.register("again", {
+      f: task({ bind: true }, (ctx, word: string) => {
+        runs.push([ctx.retries, ctx.isEager, word]);
+        if (ctx.retries < 2) ctx.retry({ countdown: 3600, exc: new RangeError("busy") });
+        return word;
+      }),
+    });
+    const result = app.sendTask("again.f", ["word"]);
+    assert.equal(await result.status, "RETRY");
+    assert.equal(await result, "word");
+    assert.deepEqual(runs, [[0, true, "word"], [1, true, "word"], [2, true, "word"]]);
+  });
+
+  it("fails as with a worker when it was retried as often as it may be", async () => {
+    const app = eager();
+    app.register("again", {
+      auto: task({ autoretryFor: [RangeError], maxRetries: 2 }, () => {
+        throw new RangeError("busy");
+      }),
+      asks: task({ bind: true, maxRetries: 0 }, (ctx) => ctx.retry()),
+    });
+    const auto = await thrown(app.sendTask("again.auto"));
+    assert.equal(String(auto), "RangeError: busy");
+    assert.ok(auto.cause instanceof RangeError);
+    assert.equal((await thrown(app.sendTask("again.asks"))).name, "MaxRetriesExceededError");
+  });
+
+  it("throws what the task threw, with taskEagerPropagates, only in the end", async () => {
+    const app = eager({ taskEagerPropagates: true });
+    let runs = 0;
+    app.register("again", {
+      f: task({ autoretryFor: [RangeError] }, () => {
+        if (++runs < 3) throw new RangeError("busy");
+        return "done";
+      }),
+    });
+    assert.equal(await app.sendTask("again.f"), "done");
+  });
+
+  it("outside of an app has nobody to run it again", () => {
+    const busy = new RangeError("busy");
+    const alone = task({ bind: true }, (ctx) => ctx.retry({ exc: busy }));
+    assert.throws(() => alone(), (error) => error === busy);
   });
 });

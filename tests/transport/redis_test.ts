@@ -1,6 +1,7 @@
 /** What is Redis's own: Celery's keys, entries of Python workers, and what servers and networks do. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { systemClock } from "../../runtime/clock.ts";
 import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
 import { nameOfTag, tagsOf } from "../../runtime/transport/redis/tags.ts";
 import type { Delivery } from "../../runtime/transport/transport.ts";
@@ -649,4 +650,24 @@ describe("large batches on Redis", () => {
     assert.equal(await setting.admin.llen("celery"), 10_000);
     assert.deepEqual(await setting.unacked(), {});
   });
+});
+
+describe("a worker whose clock is not the server's", () => {
+  for (const [what, skew] of [["behind", -60_000], ["ahead", 60_000]] as const) {
+    it(`${what} gets what it has put aside back at its own time, and no sooner`, async () => {
+      const clock = { ...systemClock, now: () => systemClock.now() + skew };
+      const transport = setting.transport(undefined, { clock });
+      const { receiver } = await setting.work(transport);
+      await publish(transport, "celery", "m1");
+      const [delivery] = await receiver.exchange([], 1);
+      const due = clock.now() + 700;
+      await receiver.exchange([{ delivery, outcome: "delay", due }], 0);
+      let seen: Delivery[] = [];
+      await eventually(async () => {
+        seen = await receiver.exchange([], 1);
+        assert.equal(seen.length, 1);
+      });
+      assert.ok(clock.now() >= due - 2, `it came ${due - clock.now()} ms too early`);
+    });
+  }
 });

@@ -84,4 +84,26 @@ describe("a task with a time", () => {
       await shop[Symbol.asyncDispose]();
     }
   });
+
+  it("is one of thousands that no worker holds while they wait", async () => {
+    const shop = await Workshop.open();
+    try {
+      const worker = await shop.worker("-c", "1");
+      const count = 5_000;
+      const hours = Array.from(
+        { length: count },
+        (_, i) => shop.jobs.echo.applyAsync({ args: [i], countdown: 3600 + i }),
+      );
+      await hours.at(-1)!.published;
+      await eventually(async () => {
+        assert.deepEqual(await shop.length(), { ready: 0, delayed: count, unacked: 0, dead: 0 });
+      }, 20_000);
+      // What comes now does not wait behind them.
+      assert.equal(await within(2_000, shop.jobs.echo("now"), "a task without a time"), "now");
+      assert.equal(await within(2_000, worker.stop(), "its end"), 0);
+      assert.equal((await shop.length()).delayed, count);
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  });
 });

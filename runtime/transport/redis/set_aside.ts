@@ -1,4 +1,5 @@
 /** Settle, for all that is not simply acknowledged: returned, restored, delayed, dead. */
+import type { Clock } from "../../clock.ts";
 import type { ResultStore } from "../../results/result_store.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { Argument, RedisConnection } from "./connection.ts";
@@ -23,6 +24,7 @@ export class SettingAside {
   readonly #keys: RedisKeys;
   readonly #mine: string;
   readonly #maxDeliveries: number;
+  readonly #clock: Clock;
   readonly #results: ResultStore | undefined;
 
   constructor(
@@ -30,12 +32,14 @@ export class SettingAside {
     keys: RedisKeys,
     mine: string,
     maxDeliveries: number,
+    clock: Clock,
     results: ResultStore | undefined,
   ) {
     this.#connection = connection;
     this.#keys = keys;
     this.#mine = mine;
     this.#maxDeliveries = maxDeliveries;
+    this.#clock = clock;
     this.#results = results;
   }
 
@@ -62,7 +66,8 @@ export class SettingAside {
 
   #arguments({ settlement, delivery }: Settling): Argument[] {
     const { outcome, due = 0, reason = "rejected", follow = [] } = settlement;
-    const detail = outcome === "delay" ? due : outcome === "dead" ? JSON.stringify(reason) : "";
+    const wait = Math.max(0, Math.ceil(due - this.#clock.now()));
+    const detail = outcome === "delay" ? wait : outcome === "dead" ? JSON.stringify(reason) : "";
     const args: Argument[] = [nameOfTag(this.#mine, delivery.tag), delivery.tag % 10, outcome, detail];
     const result = this.#results && settlement.result;
     if (result === undefined) args.push("", 0, "");
@@ -77,5 +82,5 @@ export class SettingAside {
 
 /** Whether a settlement puts its message back to a queue. */
 function goesBack({ settlement: { outcome } }: Settling): number {
-  return outcome === "return" || outcome === "restore" ? 1 : 0;
+  return outcome === "return" || outcome === "restore" || outcome === "again" ? 1 : 0;
 }

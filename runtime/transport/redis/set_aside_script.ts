@@ -7,8 +7,9 @@
  * of them changes on the way, whatever it is.
  *
  * Keys: unacked, unacked_index, the set of queues with delayed messages.
- * Arguments: prefix of keys, maxDeliveries, then for each: tag, step, outcome, its due time in milliseconds or its
- * reason as JSON, key (empty: none), ttl and text of its result, number of messages that follow, and for each of those
+ * Arguments: prefix of keys, maxDeliveries, then for each: tag, step, outcome, the milliseconds until it is due (not when:
+ * the server's clock need not be the worker's, to whom it would come back too early again and again) or its reason as JSON,
+ * key (empty: none), ttl and text of its result, number of messages that follow, and for each of those
  * exchange, routing key, step and text.
  *
  * Answer: the index of each that was not ours, negative the index of each that became a dead letter here.
@@ -52,11 +53,15 @@ while at <= #ARGV do
     local message, _, queue = open(value)
     if outcome == 'return' then
       putBack(prefix, queue, step, message)
+    elseif outcome == 'again' then
+      putBack(prefix, queue, step, (markRestored(message, 0)))
     elseif outcome == 'restore' then
       if restore(prefix, queue, step, message, most) then answer[#answer + 1] = -entry end
     elseif outcome == 'delay' then
       redis.call('HSET', prefix .. 'celeriac.scheduled.' .. queue, tag, value)
-      redis.call('ZADD', prefix .. 'celeriac.schedule.' .. queue, detail, tag)
+      local time = redis.call('TIME')
+      local due = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(detail)
+      redis.call('ZADD', prefix .. 'celeriac.schedule.' .. queue, string.format('%.0f', due), tag)
       redis.call('SADD', schedules, queue)
     else
       bury(prefix, queue, detail, message)

@@ -19,3 +19,9 @@ export const progress = task({ bind: true }, async (ctx, gate: number) => {
   await new Promise((resolve) => setTimeout(resolve, gate));
   return "done";
 });
+
+/** Is retried so many times before it succeeds. */
+export const again = task({ bind: true }, (ctx, times: number) => {
+  if (ctx.retries < times) throw ctx.retry({ exc: new RangeError("again"), countdown: 0.1 });
+  return ctx.retries;
+});

@@ -1,5 +1,5 @@
 /** What Python calls in these tests. */
-import { task } from "../../../mod.ts";
+import { Ignore, Reject, task } from "../../../mod.ts";
 import { describeValue } from "../describe.ts";
 import { pass, store } from "../store.ts";
 
@@ -48,9 +48,9 @@ class ValueError extends Error {
   override readonly name = "ValueError";
   readonly args: unknown[];
 
-  constructor(message: string, code: number) {
+  constructor(message: string, ...codes: number[]) {
     super(message);
-    this.args = [message, code];
+    this.args = [message, ...codes];
   }
 }
 
@@ -109,3 +109,36 @@ export const silent = task({ ignoreResult: true }, async (list: string) => {
   await store().rpush(list, "ran");
   return "not kept";
 });
+
+/** Is retried so many times before it succeeds. */
+export const again = task({ bind: true, maxRetries: 3 }, (ctx, times: number, value: unknown = 1.5) => {
+  if (ctx.retries < times) throw ctx.retry({ exc: new ValueError("again"), countdown: 0.1 });
+  return [ctx.retries, [value, { k: null }]];
+});
+
+export const gives_up = task({ bind: true, maxRetries: 1 }, (ctx) => ctx.retry({ countdown: 0 }));
+
+/** Is to be run next by whoever reads that queue. */
+export const requeued = task(
+  { bind: true },
+  (ctx, queue: string, _value: number) => ctx.retry({ queue, countdown: 0 }),
+);
+
+/** Computes without end. */
+export function spin(): never {
+  for (;;);
+}
+
+/** Waits until its time is over. */
+export const heed = task({ bind: true }, async (ctx) => {
+  await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+  ctx.signal.throwIfAborted();
+});
+
+export function ignores(): never {
+  throw new Ignore();
+}
+
+export function rejects(): never {
+  throw new Reject("not for me");
+}

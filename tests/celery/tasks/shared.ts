@@ -1,4 +1,5 @@
 /** Known to both workers, under the same names: each run is noted, and says who ran it. */
+import { task } from "../../../mod.ts";
 import { store } from "../store.ts";
 
 export async function run(number: number): Promise<string> {
@@ -21,3 +22,9 @@ export async function sleep(number: number, seconds: number): Promise<string> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   return "celeriac";
 }
+
+/** Goes on where Python left off. */
+export const again = task({ bind: true }, (ctx): string => {
+  if (ctx.retries < 2) ctx.retry({ countdown: 0 });
+  return `celeriac after ${ctx.retries}`;
+});

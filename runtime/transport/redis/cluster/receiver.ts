@@ -25,6 +25,8 @@ export class ClusterReceiver implements Receiver {
   readonly #receivers: ReadonlyMap<string, Receiver>;
   /** What this receiver has handed out and not settled. */
   readonly #held: Set<Delivery>;
+  /** What follows these is published, though a later part of their step failed. */
+  readonly #followed = new WeakSet<Settlement>();
   /** Fetched in a step of which another part failed: for the next one. */
   #arrived: Delivery[] = [];
   #firstInTurn = 0;
@@ -56,7 +58,7 @@ export class ClusterReceiver implements Receiver {
     };
     const own: Omit<ReceiverEvents, "away"> = {
       lost,
-      dead: (queue, reason) => events.dead(queue, reason),
+      dead: (queue, reason, message) => events.dead(queue, reason, message),
       restored: (count) => events.restored(count),
       trouble: (message) => events.trouble(message),
     };
@@ -120,6 +122,10 @@ export class ClusterReceiver implements Receiver {
     return deliveries;
   }
 
+  async countStart(delivery: Delivery): Promise<boolean> {
+    return this.#held.has(delivery) && await this.#receivers.get(delivery.queue)!.countStart!(delivery);
+  }
+
   async arrival(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#arrived.length > 0) return;
@@ -150,11 +156,14 @@ export class ClusterReceiver implements Receiver {
 
   /** What follows goes to other slots, so it is published first, and for what is known to be still ours. */
   async #publishFollowing(settlements: readonly Settlement[]): Promise<void> {
-    const followed = settlements.filter(({ follow }) => follow !== undefined && follow.length > 0);
+    const followed = settlements.filter((settlement) =>
+      settlement.follow !== undefined && settlement.follow.length > 0 && !this.#followed.has(settlement)
+    );
     if (followed.length === 0) return;
     const ours = await this.#context.stillHeld(followed.map(({ delivery }) => delivery));
     const follow = followed.filter(({ delivery }) => ours.has(delivery)).flatMap(({ follow }) => follow!);
     await this.#context.publish(follow);
+    for (const settlement of followed) this.#followed.add(settlement);
   }
 
   /** All queues, another one first each time. */
