@@ -17,11 +17,12 @@ const suffix = process.platform === "win32" ? ".exe" : "";
 /**
  * What each runtime is called with, and where its program lies: in the package for this machine that its npm package
  * brings along, or in that itself, where its install script, if it may run, puts or moves it. A smaller young
- * generation costs a busy worker on Deno no time and saves a third of its memory.
+ * generation costs a busy worker on Deno no time and saves a third of its memory; permissions of tasks need the worker
+ * options, and what a task may not do is denied without asking at the terminal.
  */
 const runtimes = {
   deno: {
-    flags: ["run", "-A", "--v8-flags=--max-semi-space-size=8"],
+    flags: ["run", "-A", "--no-prompt", "--unstable-worker-options", "--v8-flags=--max-semi-space-size=8"],
     brought: `deno${suffix}`,
     own: `deno${suffix}`,
   },

@@ -38,7 +38,7 @@ export async function buildWithDeno(options: ExecutableOptions): Promise<void> {
     const includes = [...programEntries.map(programFile), ...modules.map(({ url }) => url)];
     const packages = packageFolders(dirname(fileURLToPath(includes[0])));
     await compile([
-      ...["--allow-all", "--no-check", "--quiet", "--no-config", "--unstable-worker-options"],
+      ...["--allow-all", "--no-prompt", "--no-check", "--quiet", "--no-config", "--unstable-worker-options"],
       ...["--node-modules-dir=manual", `--import-map=${imports}`, `--output=${outfile}`],
       ...(platform === undefined ? [] : [`--target=${platform}`]),
       ...includes.map((url) => `--include=${fileURLToPath(url)}`),

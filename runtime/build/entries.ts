@@ -6,6 +6,8 @@ import { libraryModules } from "../platform.ts";
 export const programEntries: readonly string[] = [
   "main",
   "isolate/web_worker_entry",
+  "isolate/gate_entry",
+  "isolate/inside",
   "transport/sqlite/upkeep_thread",
   ...Object.values(libraryModules),
 ];

@@ -145,7 +145,7 @@ async function taskNames({ given }: Line): Promise<Candidate[]> {
     import("./describe_tasks.ts"),
   ]);
   const cwd = given.get("workdir")?.at(-1);
-  const loaded = findModules(patterns, { cwd }).then(describeTasks);
+  const loaded = findModules(patterns, { cwd }).then((found) => describeTasks(found));
   // Who presses Tab has not asked what is wrong with a module.
   const tasks = await Promise.race([loaded, sleep(systemClock, PATIENCE).then(() => [])]).catch(() => []);
   return tasks.map(({ name, params }) => ({ value: name, about: params?.join(", ") }));

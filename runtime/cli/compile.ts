@@ -50,7 +50,7 @@ async function compile(modules: string[], _flags: unknown, command: Command): Pr
   const patterns = [...flags.app, ...modules, ...(flags.include ?? []), ...settings.include];
   const found = await findModules(patterns, { prefix: flags.prefix });
   // What a worker would refuse is refused now.
-  const tasks = found.length === 0 ? [] : await describeTasks(found);
+  const tasks = found.length === 0 ? [] : await describeTasks(found, settings.workerSandbox);
   const { buildExecutable } = await import("../build/executable.ts");
   await buildExecutable({ modules: found, outfile, target });
   if (flags.quiet) return;

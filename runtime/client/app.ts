@@ -19,12 +19,15 @@ import { BadUrlError, schemeOf } from "../transport/url.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
 import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
 import { openWithin } from "./connect.ts";
+import { Control } from "./control.ts";
+import { DeadLetters } from "./dead_letters.ts";
 import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
 import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher } from "./publisher.ts";
 import { ResultWaiter } from "./result_waiter.ts";
+import { Timers, type TimersOptions } from "./timers.ts";
 
 const log = getLogger(["celeriac", "client"]);
 
@@ -61,6 +64,12 @@ export class App implements AsyncDisposable {
   readonly settings: Settings;
   /** Questions to the workers (Celery: `app.control.inspect()`). */
   readonly inspect: Inspect;
+  /** Orders to the workers (Celery: `app.control`). */
+  readonly control: Control;
+  /** Messages that could not be run. */
+  readonly dead: DeadLetters;
+  /** Timers that tasks have set by `ctx.callAfter` and the like. */
+  readonly timers: Timers;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #route: ReturnType<typeof compileRoutes>;
@@ -83,9 +92,13 @@ export class App implements AsyncDisposable {
    */
   constructor(options: AppOptions = {}) {
     const { broker, backend, alwaysEager, clock = systemClock, random = Math.random, ...given } = options;
+    const worker = workerSettings();
     this.settings = resolveSettings(
-      { from: "the environment", settings: readEnvironment().settings },
-      { from: "the worker", settings: workerSettings() },
+      // A worker has read it for its tasks, who may not even be permitted to.
+      ...(worker.brokerUrl === undefined
+        ? [{ from: "the environment", settings: readEnvironment().settings }]
+        : []),
+      { from: "the worker", settings: worker },
       {
         from: "new App()",
         settings: {
@@ -104,7 +117,20 @@ export class App implements AsyncDisposable {
     this.#publisher = new Publisher(() => this.#readyToSend(), clock, random);
     this.#waiter = new ResultWaiter(() => this.results());
     this.inspect = new Inspect(() => this.transport(), clock);
+    this.dead = new DeadLetters(() => this.transport(), this.settings);
+    this.control = new Control({
+      clock,
+      bounds: { seconds: this.settings.workerRevokeExpires, most: this.settings.workerRevokesMax },
+      transport: () => this.transport(),
+      results: () => this.results(),
+    });
     this.#eager = this.settings.taskAlwaysEager ? new Eager(this.settings, clock) : undefined;
+    this.timers = new Timers({
+      clock,
+      transport: () => this.transport(),
+      revoke: (id, options) => this.#revokeTimer(id, options),
+      own: this.#eager?.timers,
+    });
     this.#source = this.#eager?.source ?? {
       keyOf: (id) => resultKey(this.#resultUrl, id),
       fetch: async (id) => (await (await this.results()).fetch([id]))[0],
@@ -112,6 +138,7 @@ export class App implements AsyncDisposable {
       listen: (id, listener) => this.#waiter.listen(id, listener),
       messages: new Messages(messagesUrl(this.settings), clock),
       forget: async (id) => await (await this.results()).forget([id]),
+      revoke: async (id, options) => void await this.control.revoke(id, options),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
         return () => clock.cancel(handle);
@@ -223,6 +250,7 @@ export class App implements AsyncDisposable {
   /** Publishes what waits, ends the waiting for results, and closes all connections. */
   async disconnect(): Promise<void> {
     await this.#publisher.flushed();
+    this.#eager?.timers.clear();
     this.#closing.abort(new Error("the app was disconnected while it connected"));
     this.#closing = new AbortController();
     await this.#waiter.close(new Error("the app was disconnected while a result was waited for"));
@@ -235,6 +263,13 @@ export class App implements AsyncDisposable {
   /** The same as {@linkcode App.disconnect}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.disconnect();
+  }
+
+  /** Whether it is known to be kept: by the broker or the result store, else by a worker, which says so. */
+  async #revokeTimer(id: string, options: TimersOptions): Promise<boolean> {
+    const answers = await this.control.revoke(id, { ...options, reply: true, limit: 1 });
+    if (Object.keys(answers).length > 0) return true;
+    return ((await this.transport()).revoked ?? (await this.results()).revoked) !== undefined;
   }
 
   get #resultUrl(): string {

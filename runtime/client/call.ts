@@ -9,7 +9,19 @@ import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { SignatureData, TaskCall } from "../protocol/task_message.ts";
 
 /** Who sends, in Celery's words. */
-const ORIGIN = `gen${process.pid}@${hostname()}`;
+let origin: string | undefined;
+
+/** Who sends, as kombu writes it. A task with permissions of its own may not be permitted to know where it is. */
+function originOfCalls(): string {
+  if (origin !== undefined) return origin;
+  let host = "confined";
+  try {
+    host = hostname();
+  } catch {
+    // It is not.
+  }
+  return origin = `gen${process.pid}@${host}`;
+}
 
 /** What a call may say, beside the task's name and arguments (Celery: the options of `apply_async`). */
 export interface CallOptions {
@@ -137,7 +149,7 @@ export function completeCall(
     headers: options.headers && writable(options.headers),
     shadow: options.shadow,
     replyTo: options.replyTo ?? replyTo,
-    origin: ORIGIN,
+    origin: originOfCalls(),
     callbacks: signatures(options.link, "link"),
     errbacks: signatures(options.linkError, "linkError"),
     group: options.groupId,

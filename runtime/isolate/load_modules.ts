@@ -8,7 +8,9 @@ import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path
 import { pathToFileURL } from "node:url";
 import { embeddedModules } from "./embedded_modules.ts";
 import { loadTrace } from "./load_error.ts";
+import { exportsSchedule } from "./schedule_export.ts";
 import { type RegisteredTask, tasksOf } from "./task_definition.ts";
+import { wrongLimit } from "./time_limits.ts";
 
 /** One task module, found but not loaded. */
 export interface ModuleFile {
@@ -18,6 +20,12 @@ export interface ModuleFile {
   readonly path: string;
   /** The first part of its tasks' names. */
   readonly name: string;
+}
+
+/** One task module, loaded. */
+export interface LoadedModule {
+  readonly file: ModuleFile;
+  readonly exports: Readonly<Record<string, unknown>>;
 }
 
 /** A task module that can't be used: not found, throws, has no tasks, or names a task twice. */
@@ -71,28 +79,40 @@ export async function findModules(
   return [...embeddedModules(), ...found.values()];
 }
 
+/** Imports a module by its URL. */
+export type ModuleLoader = (url: string) => Promise<Record<string, unknown>>;
+
+const importModule: ModuleLoader = (url) => import(url);
+
 /**
  * Loads modules and collects their tasks: every exported function, and the functions of a default export that is
- * an object.
+ * an object. `loaded` is given what was loaded.
  *
- * @throws {TaskModuleError} For a module that throws or has no tasks, and for two tasks of one name.
+ * @throws {TaskModuleError} For a module that throws or has no tasks, two tasks of one name, and limits that can't be.
  */
-export async function loadTasks(modules: readonly ModuleFile[]): Promise<Map<string, RegisteredTask>> {
+export async function loadTasks(
+  modules: readonly ModuleFile[],
+  load: ModuleLoader = importModule,
+  loaded: LoadedModule[] = [],
+): Promise<Map<string, RegisteredTask>> {
   const tasks = new Map<string, RegisteredTask>();
   for (const module of modules) {
     let exports: Record<string, unknown>;
     try {
-      exports = await import(module.url);
+      exports = await load(module.url);
     } catch (cause) {
       throw new TaskModuleError(`${module.path} does not load: ${loadTrace(cause, module.url)}`, { cause });
     }
+    loaded.push({ file: module, exports });
     const own = tasksOf(exports, module);
-    if (own.length === 0) {
+    if (own.length === 0 && !exportsSchedule(exports)) {
       throw new TaskModuleError(
         `${module.path} has no tasks: export a function from it, or leave it out of -A`,
       );
     }
     for (const task of own) {
+      const wrong = wrongLimit(task.options);
+      if (wrong !== undefined) throw new TaskModuleError(`${task.name} of ${task.module}: ${wrong}`);
       const other = tasks.get(task.name);
       if (other !== undefined) {
         throw new TaskModuleError(

@@ -47,6 +47,11 @@ export async function openTransport(
     case "amqps":
     case "pyamqp":
       return (await import("./amqp.ts")).openAmqpTransport(url, complete);
+    case "withheld":
+      throw new BadUrlError(
+        `a task with permissions of its own is not told the broker of its worker: name one, as in ` +
+          `new App({ broker: "redis://localhost" }), and permit what that needs (permissions: { net: [...] })`,
+      );
     default:
       throw new BadUrlError(
         `${maskUrl(url)}: there is no broker "${scheme}": ` +
