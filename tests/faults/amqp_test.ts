@@ -78,7 +78,28 @@ describe("on RabbitMQ", () => {
       assert.equal(logOf(worker).filter(({ message }) => message.includes("takes messages again")).length, 1);
       assert.equal((await marksIn(marks)).length, 501);
     }));
+
+  it("a task that takes longer than RabbitMQ waits runs again, and its worker says what to do", () =>
+    inShop(async () => {
+      await server.evaluate(patience(1_000, 200));
+      const worker = await shop.worker("-c", "2");
+      const marks = shop.file("marks");
+      const gate = shop.gate();
+      const long = shop.jobs.markAndHold(marks, gate.path);
+      await within(30_000, worker.line(/Raise RabbitMQ's consumer_timeout/), "the word of it");
+      await server.evaluate(patience(1_800_000, 60_000));
+      await eventually(async () => assert.equal((await marksIn(marks)).length, 2), 30_000);
+      await gate.open();
+      assert.equal(await long.get({ timeout: 60 }), "let go");
+      assert.equal(await shop.jobs.echo("after it").get({ timeout: 60 }), "after it");
+    }));
 });
+
+/** Milliseconds that a channel opened from now on waits for an acknowledgement, and between two looks at that. */
+function patience(timeout: number, interval: number): string {
+  return `application:set_env(rabbit, consumer_timeout, ${timeout}), ` +
+    `application:set_env(rabbit, channel_tick_interval, ${interval}).`;
+}
 
 /** Messages in the hands of all workers. */
 async function unacknowledged(server: RabbitmqServer): Promise<number> {

@@ -1,8 +1,8 @@
 /**
  * Where a Redis stands: its URL as kombu and Celery read it, for the transport, the result store and the plain queue.
  */
-import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
+import { readServerUrl, tlsOptions } from "../server_url.ts";
 import { BadUrlError, maskUrl, schemeOf } from "../url.ts";
 import { ClusterTopology } from "./cluster/topology.ts";
 import type { ServerFinder } from "./finder.ts";
@@ -41,19 +41,6 @@ const REPLICAS_TIMEOUT = 5;
 
 const schemes = ["redis", "rediss", "redis+socket", "socket"];
 
-/** Where a host would stand, in a URL that has none. */
-const noHost = /^http:\/\/([^/?#]*@)?(?=(:\d+)?([/?#]|$))/;
-
-/** How strictly a server's certificate is checked, by the words that kombu and Celery take. */
-const certificateChecks: Record<string, boolean> = {
-  cert_required: true,
-  required: true,
-  cert_optional: true,
-  optional: true,
-  cert_none: false,
-  none: false,
-};
-
 /**
  * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://...` and `redis+socket:///PATH?virtual_host=DB`,
  * or a master that sentinels know, or a cluster, as `seeds.ts` reads them. Options: `visibility_timeout`, `global_keyprefix`, `replicas`,
@@ -72,26 +59,14 @@ export function readRedisUrl(url: string): RedisPlace {
       `"${name}" is no Redis URL: write redis://HOST:PORT/DB, rediss://, redis+socket:// or redis+sentinel://`,
     );
   }
-  let parts: URL;
-  try {
-    parts = new URL(plain.replace(/^[^:]+:/, "http:").replace(noHost, "$&localhost"));
-  } catch (cause) {
-    throw new BadUrlError(
-      `"${name}" is no Redis URL: write redis://[USER:PASSWORD@]HOST[:PORT][/DB], and %-escapes in the password`,
-      { cause },
-    );
-  }
-  const query = parts.searchParams;
-  const path = decoded(parts.pathname, name);
+  const { host, port = 6379, username, password, path, query } = readServerUrl(
+    plain,
+    name,
+    "Redis URL: write redis://[USER:PASSWORD@]HOST[:PORT][/DB]",
+  );
   const socket = scheme.endsWith("socket") ? path : undefined;
   const db = databaseNumber(query.get("virtual_host") ?? (socket === undefined ? path : ""), name);
-  // URL lowers nothing of use here but drops port 80, the default of the scheme it was read as.
-  const port = Number(parts.port || (/:80(?=[/?#]|$)/.test(plain) ? 80 : 6379));
-  const host = parts.hostname.replace(/^\[(.*)\]$/, "$1");
-  const login = {
-    ...(parts.username !== "" && { username: decoded(parts.username, name) }),
-    ...(parts.password !== "" && { password: decoded(parts.password, name) }),
-  };
+  const login = { ...(username !== "" && { username }), ...(password !== "" && { password }) };
   // Servers that are found later have names of their own.
   const tls = scheme === "rediss" ? tlsOptions(query, seeds === undefined ? host : "", name) : undefined;
   const hosts = seeds?.hosts.map((seed) => `${seed.host}:${seed.port}`).sort().join(",");
@@ -120,14 +95,6 @@ export function readRedisUrl(url: string): RedisPlace {
     }),
     ...(query.has("replicas") && { replicas: readReplicas(query, name) }),
   };
-}
-
-function decoded(text: string, name: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (cause) {
-    throw new BadUrlError(`"${name}" has a % that is no escape: write %25 for a percent sign`, { cause });
-  }
 }
 
 function databaseNumber(path: string, name: string): number {
@@ -160,34 +127,4 @@ function readReplicas(query: URLSearchParams, name: string): Replicas | undefine
     count: Number(count),
     timeout: timeout === null ? REPLICAS_TIMEOUT : seconds(timeout, "replicas_timeout", name),
   };
-}
-
-function tlsOptions(query: URLSearchParams, host: string, name: string): ConnectionOptions {
-  const check = query.get("ssl_cert_reqs") ?? "CERT_REQUIRED";
-  const rejectUnauthorized = certificateChecks[check.toLowerCase()];
-  if (rejectUnauthorized === undefined) {
-    throw new BadUrlError(
-      `"${name}" has ssl_cert_reqs=${check}: it takes CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE`,
-    );
-  }
-  const options: ConnectionOptions = { rejectUnauthorized };
-  // A name in the greeting lets servers behind one address tell their certificates apart; an address may not stand there.
-  if (!/^[\d.]*$|:/.test(host)) options.servername = host;
-  const files = { ca: "ssl_ca_certs", cert: "ssl_certfile", key: "ssl_keyfile" } as const;
-  for (const [part, option] of Object.entries(files) as [keyof typeof files, string][]) {
-    const path = query.get(option);
-    if (path !== null) options[part] = contents(path, option, name);
-  }
-  if (query.get("ssl_check_hostname")?.toLowerCase() === "false") {
-    options.checkServerIdentity = () => undefined;
-  }
-  return options;
-}
-
-function contents(path: string, option: string, name: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new BadUrlError(`"${name}" has ${option}=${path}, and that file cannot be read`, { cause });
-  }
 }
