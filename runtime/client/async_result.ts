@@ -6,6 +6,7 @@ import type { Producer } from "../channel/producer.ts";
 import type { TaskProgress } from "../isolate/correspondence.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
+import type { RevokeOptions } from "./control.ts";
 import { ResultMessages } from "./result_messages.ts";
 
 const log = getLogger(["celeriac", "client"]);
@@ -28,6 +29,8 @@ export interface ResultSource {
     close(): Promise<void>;
   };
   forget(id: string): Promise<void>;
+  /** Lets the task not run any more. */
+  revoke(id: string, options?: RevokeOptions): Promise<void>;
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
 }
@@ -173,6 +176,17 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     // What is stored of a state without a value is an error.
     if (status !== "SUCCESS" && options.propagate !== false) throw result;
     return result as Result | TaskError;
+  }
+
+  /**
+   * Lets the task not run any more: one that has not started is dropped, with `terminate` one that runs is ended, too. Its
+   * result is then a `TaskRevokedError`; of a delayed task when its time has come.
+   *
+   * @throws {BrokerUnavailableError} When workers can't be told.
+   */
+  async revoke(options?: RevokeOptions): Promise<void> {
+    await this.#published.catch(() => {});
+    await this.#source.revoke(this.id, options);
   }
 
   /** Deletes what is stored of the task. */

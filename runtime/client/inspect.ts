@@ -1,7 +1,6 @@
 /** Questions to all workers, Python's too (Celery: `app.control.inspect()`). Beside the way of a task. */
 import type { Clock } from "../clock.ts";
-import { CONTROL_EXCHANGE, decodeReply, encodeControl, REPLY_EXCHANGE } from "../protocol/control_message.ts";
-import { uid } from "../protocol/uid.ts";
+import { askWorkers } from "../transport/ask_workers.ts";
 import type { Transport } from "../transport/transport.ts";
 
 /** Whom to ask, and how long to wait for answers. */
@@ -27,54 +26,54 @@ export class Inspect {
 
   /** Which workers are alive: `{ "celery@host": { ok: "pong" } }`. */
   ping(options: InspectOptions = {}): Promise<Record<string, unknown>> {
-    return this.#ask("ping", options);
+    return this.ask("ping", {}, options);
   }
 
-  /** Broadcasts a question and collects answers: until all who were named have answered, or the time is up. */
-  async #ask(
-    method: string,
-    { timeout = 1, destination, signal }: InspectOptions,
+  /** The tasks that run now. */
+  active(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("active", {}, options);
+  }
+
+  /** The tasks that workers have fetched and not started. */
+  reserved(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("reserved", {}, options);
+  }
+
+  /** The tasks that workers have fetched and keep until their time. */
+  scheduled(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("scheduled", {}, options);
+  }
+
+  /** The ids of tasks that are not to run any more. */
+  revoked(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("revoked", {}, options);
+  }
+
+  /** The names of the tasks that workers know; with `items` what Celery's names say of each, as `time_limit`. */
+  registered(
+    options: InspectOptions & { readonly items?: readonly string[] } = {},
   ): Promise<Record<string, unknown>> {
-    const transport = await this.#transport();
-    const ticket = uid(), address = uid();
-    const queue = `${address}.reply.celery.pidbox`;
-    await transport.bind(REPLY_EXCHANGE, address, queue);
-    const receiver = await transport.receive({ queues: [queue], worker: uid(), events: silent });
-    const over = new AbortController();
-    const timer = this.#clock.after(timeout * 1000, () => over.abort());
-    const ended = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
-    const answers: Record<string, unknown> = {};
-    try {
-      const replyTo = { exchange: REPLY_EXCHANGE, routingKey: address };
-      const expires = this.#clock.now() + timeout * 1000;
-      await transport.broadcast(
-        CONTROL_EXCHANGE,
-        encodeControl({ method, arguments: {}, destination: destination ?? null, ticket, replyTo, expires }),
-      );
-      const all = () =>
-        destination !== undefined && destination.every((node) => Object.hasOwn(answers, node));
-      while (!ended.aborted && !all()) {
-        const deliveries = await receiver.exchange([], 64);
-        for (const { text } of deliveries) {
-          const reply = decodeReply(text);
-          if (reply.ticket === ticket) Object.assign(answers, reply.replies);
-        }
-        if (deliveries.length > 0) {
-          await receiver.exchange(deliveries.map((delivery) => ({ delivery, outcome: "ack" as const })), 0);
-        } else {
-          await receiver.arrival(ended).catch((error) => {
-            if (!ended.aborted) throw error;
-          });
-        }
-      }
-    } finally {
-      this.#clock.cancel(timer);
-      await receiver[Symbol.asyncDispose]();
-      await transport.deleteQueue(queue);
-    }
-    return answers;
+    const { items = [], ...rest } = options;
+    return this.ask("registered", { taskinfoitems: items }, rest);
+  }
+
+  /** What workers are made of and have done. */
+  stats(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("stats", {}, options);
+  }
+
+  /** The queues that workers serve. */
+  activeQueues(options: InspectOptions = {}): Promise<Record<string, unknown>> {
+    return this.ask("active_queues", {}, options);
+  }
+
+  /** Asks anything, by its name in Celery; until all who were named have answered, or the time is up. */
+  async ask(
+    method: string,
+    given: Readonly<Record<string, unknown>> = {},
+    { timeout = 1, destination, signal }: InspectOptions = {},
+  ): Promise<Record<string, unknown>> {
+    const announcement = { method, arguments: given, destination };
+    return await askWorkers(await this.#transport(), this.#clock, announcement, { timeout, signal });
   }
 }
-
-/** A reply queue has one reader and lives for a second: what its receiver has to say concerns nobody. */
-const silent = { lost() {}, dead() {}, restored() {}, trouble() {}, away() {} };

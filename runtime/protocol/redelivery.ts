@@ -6,7 +6,7 @@
  * 2. The marked object is the value of the top-level key `headers` when that is an object, else (a bare message) the
  *    top-level object itself.
  * 3. In it `"celeriac_deliveries": N` is set to N + 1 (to 1 when there is none or it is no number of digits only), then
- *    `"redelivered": true`.
+ *    `"redelivered": true`. What is known not to be the reason of the trouble is marked only: N stays, or is 0.
  * 4. When the top-level key `properties` holds an object whose key `delivery_info` holds one, `"redelivered": true` is
  *    set in that.
  *
@@ -22,16 +22,34 @@ interface Span {
   readonly end: number;
 }
 
-/** Marks a message as restored once more. `deliveries` is the new count, 0 when the text is no JSON object. */
-export function markRestored(text: string): { text: string; deliveries: number } {
+/**
+ * Marks a message as restored, and counts that `by` so much. `deliveries` is the new count, 0 when the text is no JSON
+ * object.
+ */
+export function markRestored(text: string, by: 0 | 1 = 1): { text: string; deliveries: number } {
   if (objectAt(text, 0) === undefined) return { text, deliveries: 0 };
-  const deliveries = deliveriesOf(text) + 1;
+  const deliveries = deliveriesOf(text) + by;
   let marked = set(text, target(text), "celeriac_deliveries", String(deliveries));
   marked = set(marked, target(marked), "redelivered", "true");
   const properties = valueOf(marked, 0, "properties");
   const info = properties && valueOf(marked, properties.start, "delivery_info");
   if (info && marked[info.start] === "{") marked = set(marked, info.start, "redelivered", "true");
   return { text: marked, deliveries };
+}
+
+/** The message as if nobody had ever restored it: what marks it has are set back. */
+export function markFresh(text: string): string {
+  if (objectAt(text, 0) === undefined) return text;
+  let fresh = text;
+  const setBack = (object: number, key: string, value: string) => {
+    if (valueOf(fresh, object, key) !== undefined) fresh = set(fresh, object, key, value);
+  };
+  setBack(target(fresh), "celeriac_deliveries", "0");
+  setBack(target(fresh), "redelivered", "false");
+  const properties = valueOf(fresh, 0, "properties");
+  const info = properties && valueOf(fresh, properties.start, "delivery_info");
+  if (info && fresh[info.start] === "{") setBack(info.start, "redelivered", "false");
+  return fresh;
 }
 
 /** How often a message was restored. */

@@ -2,12 +2,12 @@
  * Publish and receive on RabbitMQ, beside Celery's own clients and workers: its queues, its exchanges, its messages. What
  * a worker does with it stands in `amqp/receiver.ts`.
  */
-import type { Options } from "amqplib";
+import type { ConsumeMessage, Options } from "amqplib";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { RpcResults } from "../results/rpc.ts";
 import { AmqpConnection } from "./amqp/connection.ts";
-import { deadQueue, newestLetters } from "./amqp/dead_letters.ts";
+import { deadQueue, newestLetters, revivedMessage, takeLetters } from "./amqp/dead_letters.ts";
 import { DelayedDelivery } from "./amqp/delayed.ts";
 import { incoming, type Outgoing, outgoing } from "./amqp/message.ts";
 import { type AmqpPlace, readAmqpUrl } from "./amqp/place.ts";
@@ -213,10 +213,47 @@ class AmqpTransport implements Transport {
     return await this.#receiving.once((channel) => newestLetters(channel, queue, count, limit));
   }
 
+  requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#takeDead(letters, async (queue, messages) => {
+      if (messages.length === 0) return;
+      await this.declare([queue]);
+      const failures = await this.#publisher.publish(
+        messages.map((message) => revivedMessage(message, queue)),
+      );
+      if (failures.size > 0) throw new PublishError(failures);
+    });
+  }
+
+  dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#takeDead(letters, () => Promise.resolve());
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers].map((receiver) => receiver[Symbol.asyncDispose]()));
     await Promise.all([...this.#listening].map((listening) => listening[Symbol.asyncDispose]()));
     await Promise.all([this.#publishing.close(), this.#receiving.close()]);
+  }
+
+  /** Takes letters out of their queues once `keep` is done with them. */
+  async #takeDead(
+    letters: readonly DeadLetter[],
+    keep: (queue: string, messages: readonly ConsumeMessage[]) => Promise<void>,
+  ): Promise<number> {
+    await this.#receiving.connect();
+    let taken = 0;
+    for (const queue of new Set(letters.map(({ queue }) => queue))) {
+      const own = letters.filter((letter) => letter.queue === queue);
+      const count = await this.#ready(deadQueue(queue));
+      // The channel is closed whatever happens: that puts back what stays.
+      const [result] = await this.#receiving.once((channel) =>
+        Promise.allSettled([
+          takeLetters(channel, queue, count, own, (messages) => keep(queue, messages)),
+        ])
+      );
+      if (result.status === "rejected") throw result.reason;
+      taken += result.value;
+    }
+    return taken;
   }
 
   /** Publishes those of `messages` that `indexes` name; one whose queue was deleted once more, after declaring it. */

@@ -92,6 +92,14 @@ class MemoryTransport implements Transport {
     return this.#broker.deadLetters(queue, limit);
   }
 
+  async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#broker.requeueDead(letters);
+  }
+
+  async dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#broker.takeDead(letters).length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#open].map((open) => open[Symbol.asyncDispose]()));
     this.#open.clear();

@@ -188,6 +188,17 @@ class RedisTransport implements Transport {
     return this.#inspection.deadLetters(queue, limit);
   }
 
+  async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    await this.connect();
+    await this.declare([...new Set(letters.map(({ queue }) => queue))]);
+    return await this.#inspection.requeueDead(letters);
+  }
+
+  async dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    await this.connect();
+    return await this.#inspection.dropDead(letters);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers].map((receiver) => receiver[Symbol.asyncDispose]()));
     await Promise.all([this.#subscriber.close(), this.#commands.close(), this.#publishing.close()]);

@@ -12,6 +12,7 @@ import { type DatabaseLocation, locate } from "./sqlite/location.ts";
 import { encodeMessage, PublishStep } from "./sqlite/publish_step.ts";
 import { Queues } from "./sqlite/queues.ts";
 import { SqliteReceiver } from "./sqlite/receiver.ts";
+import { ReviveStep } from "./sqlite/revive_step.ts";
 import { SqliteRevokedIds } from "./sqlite/revoked_ids.ts";
 import type { RevokedIds } from "./revoked_ids.ts";
 import type {
@@ -138,6 +139,16 @@ class SqliteTransport implements Transport {
   async deadLetters(queue: string, limit: number): Promise<DeadLetter[]> {
     const db = await this.#database();
     return await db.read(() => db.part(BuryStep).newest(queue, limit));
+  }
+
+  async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    const db = await this.#database();
+    return await db.write(() => db.part(ReviveStep).requeue(letters.map(({ tag }) => Number(tag))));
+  }
+
+  async dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    const db = await this.#database();
+    return await db.write(() => db.part(ReviveStep).drop(letters.map(({ tag }) => Number(tag))));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

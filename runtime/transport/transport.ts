@@ -69,6 +69,13 @@ export interface Transport extends AsyncDisposable {
   deleteQueue(queue: string): Promise<void>;
   /** The newest dead letters of a queue, at most `limit`. */
   deadLetters(queue: string, limit: number): Promise<DeadLetter[]>;
+  /**
+   * Puts dead letters back to their queues, behind what waits there, with a clean count of deliveries. Each is in one
+   * place at any time, but on RabbitMQ, where a crash may leave it in both. Tells how many were still there.
+   */
+  requeueDead(letters: readonly DeadLetter[]): Promise<number>;
+  /** Drops dead letters for ever; tells how many were still there. */
+  dropDead(letters: readonly DeadLetter[]): Promise<number>;
 }
 
 /**
@@ -109,8 +116,13 @@ export interface QueueLength {
   readonly dead: number;
 }
 
+/** A message that could not be run. */
 export interface DeadLetter {
+  /** Only its transport can read it. */
+  readonly tag: string | number;
+  /** Where it was received, and where it goes back to. */
   readonly queue: string;
+  /** Why it could not be run. */
   readonly reason: string;
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -135,10 +147,11 @@ export interface Delivery {
  * - `return`: it was not started; it goes back to the front of its queue, unmarked and not counted;
  * - `restore`: it may have run in part; it goes back to the front of its queue, marked `redelivered` and counted,
  *   or, when it was counted `maxDeliveries` times, to the dead letters;
+ * - `again`: the same, but it is known that it was not the reason: it is marked and not counted;
  * - `delay`: it is kept by the broker until `due` and then returns to its queue, unmarked;
  * - `dead`: it can't be run and is kept, byte for byte, with its `reason`.
  */
-export type Outcome = "ack" | "return" | "restore" | "delay" | "dead";
+export type Outcome = "ack" | "return" | "restore" | "again" | "delay" | "dead";
 
 export interface Settlement {
   readonly delivery: Delivery;
@@ -162,12 +175,18 @@ export interface ReceiverOptions {
   readonly events: ReceiverEvents;
 }
 
+/** A message among the dead letters: its text, and where its caller waits for the result. */
+export type BuriedMessage = Pick<Delivery, "text" | "replyTo">;
+
 /** What a receiver has to say beside its deliveries; each is logged and counted by the worker. */
 export interface ReceiverEvents {
   /** These are not ours any more (others have them): what was to settle them was not done. */
   lost(deliveries: readonly Delivery[]): void;
-  /** The transport itself put a message to the dead letters (not an envelope, too large, restored too often). */
-  dead(queue: string, reason: string): void;
+  /**
+   * The transport itself put a message to the dead letters (not an envelope, too large, restored too often). `message` is
+   * given where somebody may wait for the result of it.
+   */
+  dead(queue: string, reason: string, message?: BuriedMessage): void;
   /** What others held and did not renew was restored to its queues. */
   restored(count: number): void;
   /** Something is wrong or has become right again: said once at each change. */
@@ -214,6 +233,16 @@ export interface Receiver extends AsyncDisposable {
    * @throws {BrokerUnavailableError} When it is not known to be done: settle the same again, which is harmless.
    */
   exchange(settlements: readonly Settlement[], room: number): Promise<Delivery[]>;
+
+  /**
+   * Counts a delivery that is about to start as a restore would count it, so that it is known even if the start takes the
+   * whole worker down. It stays where it is, and its `text` becomes the marked one. Where a message can't be changed in
+   * the broker's hands there is no such means, and only restores are counted.
+   *
+   * @returns Whether it is ours still.
+   * @throws {BrokerUnavailableError} When it is not known to be done.
+   */
+  countStart?(delivery: Delivery): Promise<boolean>;
 
   /**
    * Resolves when there may be something to fetch that was not there at the last empty exchange; woken by the

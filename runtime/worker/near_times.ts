@@ -12,7 +12,7 @@ const LIMIT = 1_000;
 export class NearTimes {
   readonly #clock: Clock;
   readonly #due: (delivery: Delivery) => void;
-  readonly #waiting = new Map<Delivery, TimerHandle>();
+  readonly #waiting = new Map<Delivery, { readonly due: number; readonly handle: TimerHandle }>();
 
   /** `due` is called with each delivery when its time has come. */
   constructor(clock: Clock, due: (delivery: Delivery) => void) {
@@ -33,13 +33,26 @@ export class NearTimes {
       this.#waiting.delete(delivery);
       this.#due(delivery);
     });
-    this.#waiting.set(delivery, handle);
+    this.#waiting.set(delivery, { due, handle });
     return true;
+  }
+
+  /** All that wait, and when each is due (ms since 1970). */
+  list(): { delivery: Delivery; due: number }[] {
+    return [...this.#waiting].map(([delivery, { due }]) => ({ delivery, due }));
+  }
+
+  /** Gives one up; tells whether it waited here. */
+  withdraw(delivery: Delivery): boolean {
+    const waiting = this.#waiting.get(delivery);
+    if (waiting === undefined) return false;
+    this.#clock.cancel(waiting.handle);
+    return this.#waiting.delete(delivery);
   }
 
   /** Gives up all that wait, for a worker that stops. */
   release(): Delivery[] {
-    for (const handle of this.#waiting.values()) this.#clock.cancel(handle);
+    for (const { handle } of this.#waiting.values()) this.#clock.cancel(handle);
     const deliveries = [...this.#waiting.keys()];
     this.#waiting.clear();
     return deliveries;

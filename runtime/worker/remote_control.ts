@@ -1,9 +1,9 @@
 /**
  * Remote control of a worker (Celery: pidbox): it listens to what is broadcast to all workers, by Celery's own
- * messages, and answers. Beside the way of a task.
+ * messages, and answers. What it obeys stands in `control/`. Beside the way of a task.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Clock } from "../clock.ts";
+import { type Clock, sleep } from "../clock.ts";
 import {
   CONTROL_EXCHANGE,
   type ControlRequest,
@@ -11,52 +11,61 @@ import {
   encodeReply,
 } from "../protocol/control_message.ts";
 import type { Transport } from "../transport/transport.ts";
+import { ArgumentError, type ControlledWorker } from "./control/command.ts";
+import { commands } from "./control/commands.ts";
 
 const log = getLogger(["celeriac", "control"]);
 
-type Command = (request: Required<ControlRequest>, control: RemoteControl) => unknown;
-
-/** What a worker can be asked and told, by Celery's names. */
-const commands: Readonly<Record<string, Command>> = {
-  ping: () => ({ ok: "pong" }),
-  /** What a Python worker asks its neighbours when it starts. */
-  hello: (_request, control) => ({ revoked: {}, clock: control.clock }),
-};
+/** Milliseconds that a worker which ends waits for its last answers to leave. */
+const PATIENCE = 500;
 
 /** The open ear of a worker. */
 export class RemoteControl implements AsyncDisposable {
   readonly #transport: Transport;
-  readonly #node: string;
+  readonly #worker: ControlledWorker;
   readonly #time: Clock;
+  readonly #answering = new Set<Promise<void>>();
   #listening: AsyncDisposable | undefined;
   /** Lamport's clock, as Celery's messages carry it. */
-  clock = 0;
+  #clock = 0;
 
-  private constructor(transport: Transport, node: string, time: Clock) {
+  private constructor(transport: Transport, worker: ControlledWorker, time: Clock) {
     this.#transport = transport;
-    this.#node = node;
+    this.#worker = worker;
     this.#time = time;
   }
 
-  /** Listens on behalf of `node`, as `celery@host`. */
-  static async open(transport: Transport, node: string, time: Clock): Promise<RemoteControl> {
-    const control = new RemoteControl(transport, node, time);
-    control.#listening = await transport.listen(CONTROL_EXCHANGE, (text) => void control.#hear(text));
+  /** Listens on behalf of a worker. */
+  static async open(transport: Transport, worker: ControlledWorker, time: Clock): Promise<RemoteControl> {
+    const control = new RemoteControl(transport, worker, time);
+    control.#listening = await transport.listen(CONTROL_EXCHANGE, (text) => {
+      const answering: Promise<void> = control.#hear(text).finally(() =>
+        control.#answering.delete(answering)
+      );
+      control.#answering.add(answering);
+    });
     return control;
   }
 
+  /** Listens no more; what it was told before is answered first, such as the order to end. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#listening?.[Symbol.asyncDispose]();
+    if (this.#answering.size === 0) return;
+    const over = new AbortController();
+    const late = sleep(this.#time, PATIENCE, over.signal).catch(() => {});
+    await Promise.race([Promise.all(this.#answering), late]);
+    over.abort();
   }
 
   async #hear(text: string): Promise<void> {
     try {
       const request = decodeControl(text);
-      this.clock = Math.max(this.clock, request.clock) + 1;
+      this.#clock = Math.max(this.#clock, request.clock) + 1;
       if (!this.#isMeant(request)) return;
-      const reply = this.#obey(request);
+      const reply = await this.#obey(request);
       if (request.replyTo === null) return;
-      await this.#transport.publish([encodeReply(request, this.#node, reply, ++this.clock)]);
+      const { node } = this.#worker;
+      await this.#transport.publish([encodeReply(request, node, reply, ++this.#clock)]);
     } catch (error) {
       log.warning(
         `A remote control message could not be answered: ${error instanceof Error ? error.message : error}`,
@@ -64,19 +73,34 @@ export class RemoteControl implements AsyncDisposable {
     }
   }
 
-  #obey(request: Required<ControlRequest>): unknown {
-    const command = Object.hasOwn(commands, request.method) ? commands[request.method] : undefined;
-    if (command !== undefined) return command(request, this);
-    log.warning(`Remote control asked for "${request.method}", which this worker does not know.`);
-    return { error: `unknown command "${request.method}"` };
+  /** The reply; what went wrong is a reply, too. */
+  async #obey({ method, arguments: given }: Required<ControlRequest>): Promise<unknown> {
+    const command = commands.get(method);
+    if (command === undefined) {
+      log.warning(`Remote control asked for "${method}", which this worker does not know.`);
+      return { error: `unknown command "${method}"` };
+    }
+    try {
+      const around = {
+        clock: this.#clock,
+        log: (level: "info" | "warning", text: string) => log[level](text),
+      };
+      return await command(this.#worker, given, around);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      log.warning(`Remote control asked for "${method}" in vain: ${why}`);
+      return { error: error instanceof ArgumentError ? `${method}: ${why}` : why };
+    }
   }
 
   #isMeant({ destination, pattern, matcher, expires }: Required<ControlRequest>): boolean {
     if (expires !== null && expires <= this.#time.now()) return false;
+    const { node } = this.#worker;
     if (pattern !== null && matcher !== null) {
-      return (matcher === "pcre" ? new RegExp(pattern) : globToRegExp(pattern)).test(this.#node);
+      return (matcher === "pcre" ? new RegExp(pattern) : globToRegExp(pattern)).test(node);
     }
-    return destination === null || destination.includes(this.#node);
+    if (destination === null || destination.includes(node)) return true;
+    return destination.some((name) => this.#worker.timers.isCalled(name));
   }
 }
 

@@ -22,6 +22,12 @@ type Table = Record<string, unknown>;
 
 /** Headers that RabbitMQ adds; they are no part of the message. */
 const BROKERS_OWN = /^x-(death|first-death-|last-death-|delivery-count$|acquired-count$)/;
+
+/** Whether a header is none of the message's own. */
+export function isBrokersOwn(name: string): boolean {
+  return BROKERS_OWN.test(name);
+}
+
 /** What a message was delayed by: 28 bits of seconds before its routing key. */
 const DELAY_PREFIX = /^(?:[01]\.){28}/;
 

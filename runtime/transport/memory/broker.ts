@@ -5,6 +5,7 @@
  */
 import { encodeEnvelope, markRestored } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire_message.ts";
+import { revive } from "../revive.ts";
 import type { DeadLetter, Delivery, QueueLength } from "../transport.ts";
 import { ReadyQueue } from "./ready_queue.ts";
 import type { RevokedTimes } from "./revoked_ids.ts";
@@ -20,8 +21,9 @@ export interface MemoryMessage {
 
 /** A message in the hands of a receiver. */
 export interface HeldMessage {
-  readonly delivery: Delivery;
-  readonly message: MemoryMessage;
+  /** Its text changes with that of the message, when a start is counted. */
+  readonly delivery: Delivery & { text: string };
+  message: MemoryMessage;
 }
 
 /** Who holds deliveries, as its peers see it. */
@@ -56,6 +58,7 @@ export class MemoryBroker {
   /** In the order of their times. */
   #delayed: Delayed[] = [];
   #lastOwner = 0;
+  #lastLetter = 0;
 
   /** The broker of that name in this process. */
   static named(name: string): MemoryBroker {
@@ -116,6 +119,12 @@ export class MemoryBroker {
     this.#wake();
   }
 
+  /** A message marked, and counted `by` so much; as it was, when it can't be. */
+  marked(message: MemoryMessage, by: 0 | 1): MemoryMessage {
+    if (message.raw !== undefined && !sameBytes(utf8.encode(message.text), message.raw)) return message;
+    return { queue: message.queue, priority: message.priority, text: markRestored(message.text, by).text };
+  }
+
   /** Hands a message back marked and counted, or tells why it became a dead letter. */
   restore(message: MemoryMessage, maxDeliveries: number, now: number): string | undefined {
     const { text, deliveries } = markRestored(message.text);
@@ -135,7 +144,7 @@ export class MemoryBroker {
   bury(message: MemoryMessage, reason: string, at: number): void {
     const body = message.raw ?? utf8.encode(message.text);
     const { dead } = this.#queue(message.queue);
-    dead.push({ queue: message.queue, reason, at, body });
+    dead.push({ tag: ++this.#lastLetter, queue: message.queue, reason, at, body });
     if (dead.length > MAX_DEAD_LETTERS) dead.shift();
   }
 
@@ -237,6 +246,28 @@ export class MemoryBroker {
   deadLetters(queue: string, limit: number): DeadLetter[] {
     const dead = this.#queues.get(queue)?.dead ?? [];
     return dead.slice(Math.max(0, dead.length - limit)).reverse();
+  }
+
+  /** Takes dead letters out; those that were there. */
+  takeDead(letters: readonly DeadLetter[]): DeadLetter[] {
+    return letters.flatMap(({ queue, tag }) => {
+      const dead = this.#queues.get(queue)?.dead ?? [];
+      const index = dead.findIndex((letter) => letter.tag === tag);
+      return index < 0 ? [] : dead.splice(index, 1);
+    });
+  }
+
+  requeueDead(letters: readonly DeadLetter[]): number {
+    const taken = this.takeDead(letters);
+    for (const { queue, body } of taken) {
+      const { text, priority } = revive(body);
+      const message = text === undefined
+        ? { queue, priority, text: new TextDecoder().decode(body), raw: body }
+        : { queue, priority, text };
+      this.#ready(queue, priority).push(message);
+    }
+    this.#wake();
+    return taken.length;
   }
 
   #queue(name: string): Queue {

@@ -1,12 +1,17 @@
 /** What an operator sees of the queues on a Redis, and may do with them: lengths, dead letters, purge, delete. */
+import { createHash } from "node:crypto";
+import { revive } from "../revive.ts";
 import type { DeadLetter, QueueLength } from "../transport.ts";
 import type { RedisConnection } from "./connection.ts";
-import { prioritySteps, type RedisKeys, separator } from "./keys.ts";
+import { prioritySteps, type RedisKeys, separator, stepOf } from "./keys.ts";
 import { lengthsScript } from "./lengths_script.ts";
+import { reviveScript } from "./revive_script.ts";
 import { purgeScript } from "./schedule_scripts.ts";
 
 /** Keys or entries that one command looks at. */
 const SCAN = 1_000;
+/** Letters that one script moves, and their bytes, at most. */
+const MOVE = { letters: 100, bytes: 4 * 1024 * 1024 };
 /** Exchanges whose queues carry no tasks: remote control, events, and the replies. */
 const notOfTasks = ["celery.pidbox", "reply.celery.pidbox", "celeryev"];
 
@@ -82,8 +87,52 @@ export class RedisInspection {
       const end = entry.indexOf(10);
       const { reason, at } = JSON.parse(new TextDecoder().decode(entry.subarray(0, end)));
       // A copy, so that it does not keep the whole answer in memory.
-      return { queue, reason, at, body: new Uint8Array(entry.subarray(end + 1)) };
+      return { tag: hashOf(entry), queue, reason, at, body: new Uint8Array(entry.subarray(end + 1)) };
     });
+  }
+
+  /** One whose queue's key holds something else stays where it is. */
+  requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#moveDead(letters, ({ queue, body }) => {
+      const { text, priority } = revive(body);
+      return { list: this.#keys.list(queue, stepOf(priority)), text: text ?? "" };
+    });
+  }
+
+  dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#moveDead(letters, () => ({ list: "", text: "" }));
+  }
+
+  async #moveDead(
+    letters: readonly DeadLetter[],
+    placeOf: (letter: DeadLetter) => { list: string; text: string },
+  ): Promise<number> {
+    let moved = 0;
+    const queues = new Set(letters.map(({ queue }) => queue));
+    for (const queue of queues) {
+      for (const part of inParts(letters.filter((letter) => letter.queue === queue))) {
+        let wanted = part;
+        for (let from = 0; from >= 0 && wanted.length > 0;) {
+          const args = wanted.flatMap((letter) => {
+            const { list, text } = placeOf(letter);
+            return [String(letter.tag), list, text];
+          });
+          const [next, found] = await this.#connection.run(reviveScript, 1, [
+            this.#keys.dead(queue),
+            from,
+            ...args,
+          ]) as [number, string[]];
+          moved += found.length;
+          wanted = wanted.filter(({ tag }) => {
+            const index = found.indexOf(String(tag));
+            if (index >= 0) found.splice(index, 1);
+            return index < 0;
+          });
+          from = next;
+        }
+      }
+    }
+    return moved;
   }
 
   /** Every queue that somebody declared, or that has dead letters or delayed messages. */
@@ -123,4 +172,24 @@ export class RedisInspection {
 /** A text that matches only itself in a pattern of Redis. */
 function globEscaped(text: string): string {
   return text.replace(/[\\*?[\]]/g, "\\$&");
+}
+
+/** The name of a dead letter. */
+function hashOf(entry: Uint8Array): string {
+  return createHash("sha1").update(entry).digest("hex");
+}
+
+function* inParts(letters: readonly DeadLetter[]): Generator<readonly DeadLetter[]> {
+  let part: DeadLetter[] = [];
+  let bytes = 0;
+  for (const letter of letters) {
+    if (part.length === MOVE.letters || (bytes > 0 && bytes + letter.body.length > MOVE.bytes)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(letter);
+    bytes += letter.body.length;
+  }
+  if (part.length > 0) yield part;
 }

@@ -13,7 +13,7 @@ export class BuryStep {
     );
     this.#drop = db.prepare("delete from message where id = ?");
     this.#newest = db.prepare(
-      "select queue, reason, at, cast(body as blob) as body from dead where queue = ? order by id desc limit ?",
+      "select id as tag, queue, reason, at, cast(body as blob) as body from dead where queue = ? order by id desc limit ?",
     );
   }
 
@@ -25,6 +25,6 @@ export class BuryStep {
 
   newest(queue: string, limit: number): DeadLetter[] {
     return (this.#newest.all(queue, limit) as unknown as DeadLetter[])
-      .map(({ queue, reason, at, body }) => ({ queue, reason, at, body: body ?? new Uint8Array() }));
+      .map((letter) => ({ ...letter, body: letter.body ?? new Uint8Array() }));
   }
 }

@@ -154,6 +154,14 @@ class RedisClusterTransport implements Transport {
     return this.#with(queue, (transport) => transport.deadLetters(queue, limit));
   }
 
+  requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#eachQueue(letters, (transport, own) => transport.requeueDead(own));
+  }
+
+  dropDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#eachQueue(letters, (transport, own) => transport.dropDead(own));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#receivers].map((receiver) => receiver[Symbol.asyncDispose]()));
     await Promise.all([this.#nodes.close(), this.#shared[Symbol.asyncDispose]()]);
@@ -175,6 +183,19 @@ class RedisClusterTransport implements Transport {
       }))
     );
     return new Set(deliveries.filter((_, i) => scores[i] !== null));
+  }
+
+  async #eachQueue(
+    letters: readonly DeadLetter[],
+    move: (transport: Transport, own: readonly DeadLetter[]) => Promise<number>,
+  ): Promise<number> {
+    const queues = [...new Set(letters.map(({ queue }) => queue))];
+    const moved = await Promise.all(
+      queues.map((queue) =>
+        this.#with(queue, (transport) => move(transport, letters.filter((letter) => letter.queue === queue)))
+      ),
+    );
+    return moved.reduce((sum, count) => sum + count, 0);
   }
 
   /** For what is asked of a queue now and then, over a connection that lasts as long. */

@@ -1,0 +1,45 @@
+/** `revoke` and `terminate`: tasks that are not to run any more. */
+import {
+  type Command,
+  command,
+  type ControlledWorker,
+  flag,
+  ids,
+  type Surroundings,
+  textOrNull,
+} from "./command.ts";
+
+async function revokeTasks(
+  worker: ControlledWorker,
+  tasks: readonly string[],
+  terminate: boolean,
+  signal: string | null,
+  { log }: Surroundings,
+): Promise<unknown> {
+  if (!terminate) {
+    await worker.revoke(tasks);
+    log("info", `Revoked: ${tasks.join(", ")}`);
+    return { ok: `tasks ${tasks.join(", ")} flagged as revoked` };
+  }
+  // A signal can be sent to a process; an isolate is ended as a whole, whatever its task would do about one.
+  if (signal !== null && !/^(SIG)?(TERM|KILL)$/i.test(signal)) {
+    log("info", `${signal} can't be sent to an isolate: it is ended at once, as by SIGKILL.`);
+  }
+  const ended = await worker.terminate(tasks);
+  if (ended.length === 0) return { ok: "terminate: tasks unknown" };
+  log("info", `Terminated: ${ended.join(", ")}`);
+  return { ok: `terminate: ${ended.join(", ")}` };
+}
+
+/** By their names in Celery. */
+export const revokeCommands: Readonly<Record<string, Command>> = {
+  revoke: command(
+    { task_id: ids, terminate: flag, signal: textOrNull },
+    (worker, { task_id, terminate, signal }, around) =>
+      revokeTasks(worker, task_id, terminate, signal, around),
+  ),
+  terminate: command(
+    { task_id: ids, signal: textOrNull },
+    (worker, { task_id, signal }, around) => revokeTasks(worker, task_id, true, signal, around),
+  ),
+};

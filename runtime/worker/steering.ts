@@ -1,0 +1,171 @@
+/**
+ * A worker as remote control reaches it: what it has in its hands, and how one task of that is dropped or ended. Beside
+ * the way of a task, and on it only where tasks were revoked: then these take their leave before the step **dispatch**.
+ */
+import process from "node:process";
+import type { Clock } from "../clock.ts";
+import { Outcomes } from "../isolate/outcomes.ts";
+import type { TaskDescription } from "../isolate/task_definition.ts";
+import { decodeTask, peekTask } from "../protocol/task_message.ts";
+import type { StoredResult } from "../results/result_store.ts";
+import type { Delivery } from "../transport/transport.ts";
+import type { ControlledTimers, ControlledWorker, TaskInHand, TaskLimits } from "./control/command.ts";
+import type { NearTimes } from "./near_times.ts";
+import type { Notices } from "./notices.ts";
+import type { Pool } from "./pool.ts";
+import type { Revokes } from "./revokes.ts";
+import { type CompleteOptions, isolateSettings } from "./worker_options.ts";
+
+/** What steering has of its worker. */
+export interface SteeringParts {
+  readonly options: CompleteOptions;
+  readonly clock: Clock;
+  readonly pool: Pick<Pool, "list" | "withdraw" | "end">;
+  readonly near: NearTimes;
+  readonly revokes: Revokes;
+  readonly notices: Notices;
+  readonly timers: ControlledTimers;
+  readonly broker: string;
+  /** By their names. */
+  tasks(): ReadonlyMap<string, TaskDescription>;
+  isAcknowledged(delivery: Delivery): boolean;
+  /** Settles a delivery that is in nobody's hands any more. */
+  conclude(delivery: Delivery, result: StoredResult | undefined): void;
+  limit(task: string, limits: TaskLimits): boolean;
+  stop(): void;
+}
+
+export class Steering implements ControlledWorker {
+  readonly node: string;
+  readonly pid = process.pid;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  readonly slots: number;
+  readonly broker: string;
+  readonly timers: ControlledTimers;
+  readonly #parts: SteeringParts;
+  readonly #outcomes: Outcomes;
+  readonly #begun: number;
+
+  constructor(parts: SteeringParts) {
+    const { options, clock } = parts;
+    this.node = options.hostname;
+    this.queues = options.queues;
+    this.concurrency = options.concurrency;
+    this.slots = options.slots;
+    this.broker = parts.broker;
+    this.timers = parts.timers;
+    this.#parts = parts;
+    this.#outcomes = new Outcomes({ ...isolateSettings(options), modules: [] }, () => clock.now());
+    this.#begun = clock.monotonic();
+  }
+
+  get uptime(): number {
+    return this.#parts.clock.monotonic() - this.#begun;
+  }
+
+  get counts(): Readonly<Record<string, number>> {
+    return { ...this.#parts.notices.counts };
+  }
+
+  get tasks(): readonly TaskDescription[] {
+    return [...this.#parts.tasks().values()];
+  }
+
+  get revoked(): readonly string[] {
+    return this.#parts.revokes.ids;
+  }
+
+  /** What is received, without the tasks that were revoked: these are settled. Costs nothing while none is. */
+  withoutRevoked(deliveries: Delivery[]): Delivery[] {
+    const { revokes } = this.#parts;
+    if (revokes.size === 0) return deliveries;
+    return deliveries.filter((delivery) => {
+      const id = peekTask(delivery.text)?.id;
+      if (id === undefined || !revokes.has(id)) return true;
+      this.#drop(delivery, id, "revoked");
+      return false;
+    });
+  }
+
+  inHand(): TaskInHand[] {
+    const { pool, near, isAcknowledged } = this.#parts;
+    const held = pool.list().map(({ delivery, running, startedAt }): TaskInHand => ({
+      delivery,
+      phase: running ? "active" : "reserved",
+      startedAt,
+      acknowledged: isAcknowledged(delivery),
+    }));
+    const waiting = near.list().map(({ delivery, due }): TaskInHand => ({
+      delivery,
+      phase: "scheduled",
+      due,
+      acknowledged: isAcknowledged(delivery),
+    }));
+    return [...held, ...waiting];
+  }
+
+  async revoke(ids: readonly string[]): Promise<void> {
+    const kept = this.#parts.revokes.add(ids);
+    const { pool, near } = this.#parts;
+    for (const { delivery, phase, id } of this.#inHand(ids)) {
+      if (phase === "active") continue;
+      if (pool.withdraw(delivery) || near.withdraw(delivery)) this.#drop(delivery, id, "revoked");
+    }
+    await kept;
+  }
+
+  async terminate(ids: readonly string[]): Promise<readonly string[]> {
+    const kept = this.#parts.revokes.add(ids);
+    const { pool, near } = this.#parts;
+    const ended = new Set<string>();
+    for (const { delivery, id } of this.#inHand(ids)) {
+      const answer = near.withdraw(delivery) ? "taken" : pool.end(delivery, `${id} was terminated`);
+      if (answer === "late") continue;
+      ended.add(id);
+      this.#drop(delivery, id, answer === "ended" ? "terminated" : "revoked");
+    }
+    await kept;
+    return [...ended];
+  }
+
+  limit(task: string, limits: TaskLimits): boolean {
+    return this.#parts.limit(task, limits);
+  }
+
+  stop(): void {
+    this.#parts.stop();
+  }
+
+  #inHand(ids: readonly string[]): (TaskInHand & { readonly id: string })[] {
+    const wanted = new Set(ids);
+    return this.inHand().flatMap((task) => {
+      const id = peekTask(task.delivery.text)?.id;
+      return id !== undefined && wanted.has(id) ? [{ ...task, id }] : [];
+    });
+  }
+
+  /** Settles as revoked what will not run, or not to its end. */
+  #drop(delivery: Delivery, id: string, why: "revoked" | "terminated"): void {
+    const { revokes, notices, conclude } = this.#parts;
+    revokes.took(id);
+    notices.revoked(peekTask(delivery.text)?.task ?? "", id, why);
+    conclude(delivery, this.#result(delivery, why));
+  }
+
+  #result(delivery: Delivery, why: string): StoredResult | undefined {
+    const { options, tasks } = this.#parts;
+    try {
+      const { maxMessageBytes } = options.settings.brokerTransportOptions;
+      const request = decodeTask(delivery.text, { maxBodyBytes: maxMessageBytes });
+      const task = tasks().get(request.task) ?? { options: {} };
+      const text = this.#outcomes.revoked(request, task, why);
+      if (text === "") return undefined;
+      const { replyTo } = delivery;
+      return { id: request.id, state: "REVOKED", text, ttl: this.#outcomes.ttl(task), replyTo };
+    } catch {
+      // What can't be read has nobody who could wait for it.
+      return undefined;
+    }
+  }
+}
