@@ -18,7 +18,8 @@ export const exitCodeTable: readonly (readonly [code: number, meaning: string])[
   [ExitCode.OK, "all went well"],
   [
     ExitCode.FAILED,
-    "the task failed; no worker answered (status); nothing was dropped (purge); another took over (listen)",
+    "the task failed; no worker answered, or one refused (status, control, inspect); nothing was dropped or cancelled (purge, dead, timers); " +
+    "another took over (listen)",
   ],
   [ExitCode.USAGE, "a wrong flag, argument, setting or URL, or task modules that can't be used"],
   [
@@ -50,6 +51,7 @@ const codes: Readonly<Record<string, number>> = {
   UnserializableError: ExitCode.USAGE,
   UnsupportedRuntimeError: ExitCode.USAGE,
   RangeError: ExitCode.USAGE,
+  ScheduleError: ExitCode.USAGE,
   BuildError: ExitCode.USAGE,
   BrokerUnavailableError: ExitCode.UNAVAILABLE,
   BaseMissingError: ExitCode.UNAVAILABLE,

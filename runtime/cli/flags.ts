@@ -9,6 +9,8 @@ export interface SharedFlags {
   readonly resultBackend?: string;
   /** Of the worker alone. */
   readonly queueType?: "classic" | "quorum";
+  /** Of the worker alone. */
+  readonly statedb?: string;
   readonly config?: string;
   readonly workdir?: string;
   readonly loglevel?: CeleryLogLevel;
@@ -72,6 +74,13 @@ export function seconds(value: string): number {
     throw new InvalidArgumentError("It must be a number of seconds.");
   }
   return Number(value);
+}
+
+/** Seconds, more than 0. */
+export function secondsAbove0(value: string): number {
+  const number = seconds(value);
+  if (number === 0) throw new InvalidArgumentError("It must be more than 0 seconds.");
+  return number;
 }
 
 /** A time as ISO 8601; without an offset it is UTC, as in Celery. */

@@ -115,11 +115,12 @@ export function chosenQueues(
   return queues;
 }
 
-function urls({ broker, resultBackend, queueType }: SharedFlags): GivenSettings {
+function urls({ broker, resultBackend, queueType, statedb }: SharedFlags): GivenSettings {
   return {
     ...(broker === undefined ? {} : { brokerUrl: broker }),
     ...(resultBackend === undefined ? {} : { resultBackend }),
     ...(queueType === undefined ? {} : { taskDefaultQueueType: queueType }),
+    ...(statedb === undefined ? {} : { workerStateDb: statedb }),
   };
 }
 

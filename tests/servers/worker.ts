@@ -22,7 +22,7 @@ export interface TestWorker {
   readonly lines: readonly string[];
   /** Resolves with the first line, printed already or still to come, that matches. */
   line(pattern: RegExp): Promise<string>;
-  signal(name: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
+  signal(name: "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
   /** Its exit code, or null when a signal ended it. */
   readonly exited: Promise<number | null>;
   /** SIGTERM, then waits for its end. */

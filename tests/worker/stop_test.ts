@@ -76,6 +76,44 @@ describe("a worker that is told to stop", () => {
   it("by a second SIGTERM ends at once and loses nothing", () => secondSignal("SIGTERM", 143));
   it("by a second SIGINT ends at once and loses nothing", () => secondSignal("SIGINT", 130));
 
+  it("by SIGQUIT ends at once and loses nothing", async () => {
+    const shop = await Workshop.open();
+    try {
+      const { worker, peer, gate, long, waiting } = await stuck(shop, shop.file("marks"));
+      worker.signal("SIGQUIT");
+      assert.equal(await within(5_000, worker.exited, "its end"), 131);
+      peer.signal("SIGCONT");
+      await gate.open();
+      assert.equal(await within(5_000, long, "the second run, without waiting for a lease"), "let go");
+      await within(5_000, Promise.all(waiting), "what had not started");
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  });
+
+  it("and given a time of grace ends what has not ended by then, and loses nothing", async () => {
+    const shop = await Workshop.open();
+    try {
+      const worker = await shop.worker("-c", "1", "--grace", "0.2");
+      const gate = shop.gate();
+      const long = shop.jobs.markAndHold(shop.file("marks"), gate.path);
+      await within(5_000, worker.line(/"message":"holding/), "its start");
+      worker.signal("SIGTERM");
+      assert.equal(await within(5_000, worker.exited, "its end"), 0);
+      assert.match(worker.lines.join("\n"), /1 task has not ended within the 0.2 s of grace/);
+      assert.deepEqual(await shop.length(), { ready: 1, delayed: 0, unacked: 0, dead: 0 });
+      await gate.open();
+      const next = await shop.worker("-c", "1");
+      assert.equal(await within(5_000, long, "the second run"), "let go");
+      assert.deepEqual((await marksIn(shop.file("marks"))).map(({ again, pid }) => [again, pid]), [
+        [false, worker.pid],
+        [true, next.pid],
+      ]);
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  });
+
   it("while it has nothing to do ends at once", async () => {
     const shop = await Workshop.open();
     try {
