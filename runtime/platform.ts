@@ -1,11 +1,13 @@
 /** Every difference between Deno, Bun and Node, in one place; the rest of the code asks here. */
-import { write } from "node:fs";
-import { extname } from "node:path";
+import { readFileSync, write } from "node:fs";
+import { basename, extname } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
 interface DenoGlobal {
   readonly version: { readonly deno: string };
   readonly build: { readonly standalone: boolean };
+  readonly mainModule: string;
   readonly stderr: { write(bytes: Uint8Array): Promise<number> };
   exit(code?: number): never;
 }
@@ -93,6 +95,59 @@ export function commandLine(): string[] {
   return process.argv.slice(2);
 }
 
+/** How a program is started as a child process. */
+export interface ProgramCall {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * How this program is started once more, on the same runtime with the same flags, with `args` as its command line. With
+ * `heapLimit` (bytes) its heap is bounded, as far as the runtime can do that: Deno then ends the process that needs more,
+ * Bun only collects garbage in time.
+ */
+export function ownProgram(args: readonly string[], heapLimit?: number): ProgramCall {
+  const before = isOneFile ? [] : [...(deno ? denoFlags() : bunFlags()), fileURLToPath(programFile("main"))];
+  const env = heapLimit === undefined ? process.env : { ...process.env, ...heapBounds(heapLimit) };
+  return { command: process.execPath, args: [...before, ...args], env };
+}
+
+function heapBounds(bytes: number): Record<string, string> {
+  if (!deno) return { BUN_JSC_forceRAMSize: String(bytes) };
+  const { DENO_V8_FLAGS: others } = process.env;
+  const own = `--max-old-space-size=${Math.ceil(bytes / 2 ** 20)}`;
+  return { DENO_V8_FLAGS: others ? `${others},${own}` : own };
+}
+
+/**
+ * Bytes that a process may hold beside what its tasks need, before too much memory is theirs for sure: garbage that is not
+ * collected yet. V8 lets buffers outside of its heap grow by 64 MB before it looks; the heap itself it bounds.
+ */
+export const GARBAGE_ALLOWANCE: number = (deno ? 96 : 16) * 2 ** 20;
+
+/** Flags that are for one process only: a child that watches files, or waits for a debugger, is of no use. */
+const NOT_FOR_CHILDREN = /^--(watch|hot|hmr|inspect|coverage|eval|print|no-clear-screen)/;
+
+/** What stands before the program's own file on Deno's command line; where that can't be told, what celeriac needs. */
+function denoFlags(): string[] {
+  const main = basename(deno?.mainModule ?? "");
+  try {
+    const words = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(1);
+    const end = words.findIndex((word, i) => i > 0 && !word.startsWith("-") && basename(word) === main);
+    if (words[0] === "run" && end > 0) {
+      return words.slice(0, end).filter((flag) => !NOT_FOR_CHILDREN.test(flag));
+    }
+  } catch {
+    // Only Linux has this file.
+  }
+  return ["run", "--allow-all", "--no-prompt", "--no-check", "--unstable-worker-options"];
+}
+
+function bunFlags(): string[] {
+  return process.execArgv.filter((flag) => flag.startsWith("--") && !NOT_FOR_CHILDREN.test(flag));
+}
+
 /** Calls `run` on each signal of that name; the result takes it off again. */
 export function onSignal(name: "SIGINT" | "SIGTERM" | "SIGQUIT" | "SIGHUP", run: () => void): () => void {
   process.on(name, run);
@@ -152,10 +207,32 @@ export function requireIsolates(): void {
   );
 }
 
-/** Starts a Web Worker on one of our own files. */
-export function startWebWorker(url: URL, name: string): Worker {
+/** Whether an isolate can be kept from files, hosts and programs that its worker may reach: on Deno alone. */
+export const confinesIsolates: boolean = deno !== undefined;
+
+/**
+ * Starts a Web Worker on one of our own files, or on what leads to them. `permissions`, as Deno spells them, confine it
+ * where the runtime can do that.
+ */
+export function startWebWorker(url: URL, name: string, permissions?: "none" | "inherit" | object): Worker {
   requireIsolates();
-  return new Worker(url, { type: "module", name });
+  const confined = permissions === undefined ? {} : { deno: { permissions } };
+  return new Worker(url, { type: "module", name, ...confined });
+}
+
+/** Where the program's own code lies, as far as an isolate loads it: files and folders. */
+export function programSources(): string[] {
+  const library = Object.values(libraryModules).map((path) => fileURLToPath(programFile(path)));
+  return [fileURLToPath(new URL(".", programFolder)), ...library];
+}
+
+/**
+ * Inside an isolate: the bytes of its heap, with the buffers that stand outside of it. On Bun as they were at its last
+ * garbage collection, and without those buffers; no runtime tells what native code has taken for one isolate.
+ */
+export function isolateMemory(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /**

@@ -24,6 +24,14 @@ export async function work(file: string, ms: number): Promise<string> {
   return currentTask()!.id;
 }
 
+/** Leaves a mark of each try, and succeeds with the third. */
+export const thrice = task({ bind: true }, (ctx, file: string): number => {
+  const { id, retries, redelivered } = ctx;
+  appendFileSync(file, `${id}/${retries} ${redelivered ? "again" : "first"} ${process.pid}\n`);
+  if (retries < 2) ctx.retry({ countdown: 0 });
+  return retries;
+});
+
 /** Says that it began, and waits until the file `gate` exists. */
 export async function hold(gate: string): Promise<string> {
   console.log(`holding ${gate}`);
@@ -168,3 +176,14 @@ export const silent = task({ ignoreResult: true }, (word: string): string => {
 
 /** Tells when it starts. */
 export const tracked = task({ trackStarted: true }, hold);
+
+/** Ends its whole process, as a crash of native code does. */
+export function killProcess(): Promise<never> {
+  process.kill(process.pid, "SIGKILL");
+  return forever();
+}
+
+/** Takes memory on the heap until there is none. */
+export function hoard(): never {
+  for (const kept: unknown[] = [];;) kept.push(Array.from({ length: 10_000 }, Math.random));
+}

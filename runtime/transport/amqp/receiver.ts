@@ -199,7 +199,7 @@ export class AmqpReceiver implements Receiver {
       if (held === undefined || held.turn === turn) continue;
       held.turn = turn;
       const settling = { settlement, held };
-      goesBack ||= settlement.outcome === "return" || settlement.outcome === "restore";
+      goesBack ||= ["return", "restore", "again"].includes(settlement.outcome);
       if (this.#messages.isPlain(settling)) plain.push(settling);
       else rest.push(settling);
     }
@@ -379,9 +379,9 @@ export class AmqpReceiver implements Receiver {
     this.#burying = this.#messages.bury(refused).finally(() => this.#burying = undefined);
     await this.#burying;
     this.#refused = this.#refused.slice(refused.length);
-    for (const { stream, deliveryTag, reason } of refused) {
+    for (const { stream, deliveryTag, reason, text, replyTo } of refused) {
       stream.ack(deliveryTag);
-      this.#options.events.dead(stream.queue, reason);
+      this.#options.events.dead(stream.queue, reason, text === undefined ? undefined : { text, replyTo });
     }
     for (const { stream } of refused) stream.send();
   }

@@ -6,7 +6,8 @@
 import { Buffer } from "node:buffer";
 import { type Clock, sleep } from "../../clock.ts";
 import { markRestored } from "../../protocol/envelope.ts";
-import type { WireMessage } from "../../protocol/wire_message.ts";
+import { isReady } from "../../protocol/result_meta.ts";
+import { secondCopy, type WireMessage } from "../../protocol/wire_message.ts";
 import type { StoredResult } from "../../results/result_store.ts";
 import { BrokerUnavailableError, type ReceiverEvents, type Settlement } from "../transport.ts";
 import type { DelayedDelivery } from "./delayed.ts";
@@ -56,10 +57,10 @@ export class SettlingMessages {
    * @throws The signal's reason, when the receiver closes before.
    */
   async publish(settling: readonly Settling[], isHeld: (held: Held) => boolean, signal: AbortSignal) {
-    for (;;) {
+    for (let first = true;; first = false) {
       const left = settling.filter(({ held }) => isHeld(held));
       try {
-        await this.#try(left);
+        await this.#try(left, first);
         return left;
       } catch (error) {
         if (!(error instanceof BrokerUnavailableError)) throw error;
@@ -80,23 +81,28 @@ export class SettlingMessages {
     await this.#send(letters);
   }
 
-  async #try(settling: readonly Settling[]): Promise<void> {
+  async #try(settling: readonly Settling[], first: boolean): Promise<void> {
     const messages: Outgoing[] = [];
     for (const { settlement, held } of settling) {
       const { result, follow } = settlement;
-      if (follow !== undefined) { for (const message of follow) messages.push(await this.#follow(message)); }
       const reply = result && this.#context.reply?.(result, held.replyTo);
-      if (reply !== undefined) messages.push(reply);
+      // A state that is not final must not come after what becomes of the message that follows.
+      const isFirst = result !== undefined && !isReady(result.state);
+      if (reply !== undefined && isFirst) messages.push(reply);
+      if (follow !== undefined) {
+        for (const message of follow) messages.push(await this.#follow(message, first));
+      }
+      if (reply !== undefined && !isFirst) messages.push(reply);
       const moved = settlement.outcome === "ack" ? undefined : await this.#moved(settlement, held);
       if (moved !== undefined) messages.push(moved);
     }
     await this.#send(messages);
   }
 
-  async #follow(message: WireMessage): Promise<Outgoing> {
+  async #follow(message: WireMessage, first: boolean): Promise<Outgoing> {
     if (message.exchange === "") await this.#context.topology.queue(message.routingKey);
     else await this.#context.topology.exchange(message.exchange, "direct");
-    return outgoing(message, true);
+    return outgoing(first ? message : secondCopy(message), true);
   }
 
   /** The copy of a message that goes to another queue, or to the end of its own. */
@@ -110,11 +116,13 @@ export class SettlingMessages {
       }
       case "return":
         return held.stream.counted ? unmarked(text, deliveries, { routingKey: queue }) : undefined;
+      case "again":
+        return restored(text, deliveries, 0, queue);
       case "restore": {
-        if (deliveries < maxDeliveries) return restored(text, deliveries + 1, queue);
+        if (deliveries < maxDeliveries) return restored(text, deliveries, 1, queue);
         const why = `restored ${deliveries} times and never settled`;
         await this.#declareDead(queue);
-        events.dead(queue, why);
+        events.dead(queue, why, { text, replyTo: held.replyTo });
         return deadLetter(text, queue, why, clock.now());
       }
       case "dead":
@@ -155,14 +163,18 @@ function unmarked(
   return outgoingAgain(text, { ...route, headers });
 }
 
-/** The same message, marked and counted. */
-function restored(text: string, deliveries: number, routingKey: string): Outgoing {
+/** The same message, marked, and counted `by` so much. */
+function restored(text: string, deliveries: number, by: 0 | 1, routingKey: string): Outgoing {
   const again = outgoingAgain(text, {
     routingKey,
-    headers: { redelivered: true, celeriac_deliveries: deliveries },
+    headers: { redelivered: true, celeriac_deliveries: deliveries + by },
   });
   // A bare message has no headers that a reader would look for.
   return again.options.contentType === undefined && again.content.toString() === text
-    ? { ...again, content: Buffer.from(markRestored(text).text), options: { ...again.options, headers: {} } }
+    ? {
+      ...again,
+      content: Buffer.from(markRestored(text, by).text),
+      options: { ...again.options, headers: {} },
+    }
     : again;
 }

@@ -46,6 +46,8 @@ export interface Refused {
   /** Its text, or its bytes where it has none. */
   readonly text: string | undefined;
   readonly content: Uint8Array;
+  /** Where its caller waits, if somebody does. */
+  readonly replyTo?: string;
 }
 
 type Came = ConsumeMessage | GetMessage;
@@ -232,17 +234,17 @@ export class QueueStream {
     const { maxMessageBytes, maxDeliveries, clock } = this.#owner;
     this.#unsettled++;
     this.#dry = false;
-    const refuse = (reason: string, text?: string) =>
-      this.#owner.refused({ stream: this, deliveryTag, reason, text, content: message.content });
+    const refuse = (reason: string, text?: string, replyTo?: string) =>
+      this.#owner.refused({ stream: this, deliveryTag, reason, text, content: message.content, replyTo });
     const read = incoming(message, message.fields.redelivered);
     if (typeof read === "string") return refuse(read);
     const { text, deliveries, replyTo, counted } = read;
     this.#counted ||= counted;
     if (text.length > maxMessageBytes * 1.4 || message.content.length > maxMessageBytes) {
-      return refuse(`larger than the ${maxMessageBytes} bytes that a message may have`, text);
+      return refuse(`larger than the ${maxMessageBytes} bytes that a message may have`, text, replyTo);
     }
     if (deliveries > maxDeliveries) {
-      return refuse(`restored ${deliveries - 1} times and never settled`, text);
+      return refuse(`restored ${deliveries - 1} times and never settled`, text, replyTo);
     }
     this.#buffer.push({
       tag: this.#owner.freshTag(),

@@ -63,9 +63,18 @@ export class MemoryReceiver implements Receiver {
     // The last one first: what goes back to the front keeps its order there.
     for (const [{ message }, { outcome }] of back.reverse()) {
       if (outcome === "return") this.#broker.handBack(message);
+      else if (outcome === "again") this.#broker.handBack(this.#broker.marked(message, 0));
       else this.#restore(message);
     }
     return this.#fetch(owner, room);
+  }
+
+  async countStart({ tag }: Delivery): Promise<boolean> {
+    const held = this.#own().held.get(tag);
+    if (held === undefined) return false;
+    held.message = this.#broker.marked(held.message, 1);
+    held.delivery.text = held.message.text;
+    return true;
   }
 
   #fetch(owner: Owner, room: number): Delivery[] {
@@ -103,7 +112,7 @@ export class MemoryReceiver implements Receiver {
 
   #restore(message: MemoryMessage): void {
     const reason = this.#broker.restore(message, this.#limits.maxDeliveries, this.#clock.now());
-    if (reason !== undefined) this.#options.events.dead(message.queue, reason);
+    if (reason !== undefined) this.#options.events.dead(message.queue, reason, { text: message.text });
   }
 
   /** This receiver as the owner of what it holds; anew when its peers took it for dead. */

@@ -8,7 +8,8 @@ import type { Delivery, Settlement } from "../transport.ts";
 export interface HeldDelivery extends Delivery {
   readonly tag: number;
   readonly queue: string;
-  readonly text: string;
+  /** Changes when a start is counted. */
+  text: string;
   /** The exchange that is settling it. */
   turn: number;
   /** An answer to its settlement was lost: where it is not ours any more, it may have been settled by that. */

@@ -4,7 +4,7 @@
  */
 
 /**
- * `markRestored(text)`: the marked text and its new count of deliveries. The spans of all that is to change are found
+ * `markRestored(text, by)`: the marked text and its new count of deliveries, `by` 1 unless it is told to be 0. The spans of all that is to change are found
  * in the text as it is, each object gone through once, and the parts put together at the end: they never overlap.
  */
 export const markRestored = `
@@ -64,14 +64,15 @@ local function look(text, from, one, two)
     at = hop(text, at)
   end
 end
-local function markRestored(text)
+local function markRestored(text, by)
+  by = by or 1
   local stop, headers, properties = look(text, 1, 'headers', 'properties')
   if not stop then return text, 0 end
   local target = 1
   if headers and byte(text, headers[1]) == 123 then target = headers[1] end
   local targetStop, count, flag = look(text, target, 'celeriac_deliveries', 'redelivered')
   local digits = count and string.sub(text, count[1], count[2]) or ''
-  local deliveries = #digits <= 9 and find(digits, '^%d+$') and tonumber(digits) + 1 or 1
+  local deliveries = #digits <= 9 and find(digits, '^%d+$') and tonumber(digits) + by or by
   local edits = {}
   local function replace(span, value) edits[#edits + 1] = { span[1], span[2], value } end
   local added = {}

@@ -15,6 +15,7 @@ import {
 } from "../transport.ts";
 import { decodeStrictly, isDoubtful } from "../strict_text.ts";
 import type { Argument, RedisConnection } from "./connection.ts";
+import { countStartScript } from "./count_start_script.ts";
 import { exchangeScript } from "./exchange_script.ts";
 import { addToRanges, Held, type HeldDelivery, type Ranges, type Settling } from "./held.ts";
 import { prioritySteps, type RedisKeys, stepOf } from "./keys.ts";
@@ -92,6 +93,7 @@ export class RedisReceiver implements Receiver {
       this.#keys,
       this.#mine,
       maxDeliveries,
+      clock,
       context.results,
     );
     this.#unseen = new Unseen(this.#commands, this.#keys, this.#mine, clock, lease);
@@ -181,6 +183,16 @@ export class RedisReceiver implements Receiver {
       }
     }
     return batch.length > 0 || room > 0 ? this.#step(batch, Math.min(room, BATCH)) : [];
+  }
+
+  async countStart({ tag }: Delivery): Promise<boolean> {
+    const held = this.#held.get(tag);
+    if (held === undefined) return false;
+    const name = nameOfTag(this.#mine, held.tag);
+    const marked = await this.#commands.run(countStartScript, 1, [this.#keys.unacked, name]) as string | null;
+    if (marked === null) this.#lost([held]);
+    else held.text = marked;
+    return marked !== null;
   }
 
   async arrival(signal: AbortSignal): Promise<void> {
@@ -320,8 +332,8 @@ export class RedisReceiver implements Receiver {
       for await (const { batch, lost, buried } of this.#settingAside.settle(settling)) {
         this.#lost(lost);
         for (const { delivery } of batch) this.#held.delete(delivery.tag);
-        for (const { queue } of buried) {
-          events.dead(queue, `restored ${maxDeliveries} times and never settled`);
+        for (const { queue, text } of buried) {
+          events.dead(queue, `restored ${maxDeliveries} times and never settled`, { text });
         }
         if (batch.some(({ settlement }) => settlement.outcome === "delay")) this.#rounds[2].hurry();
       }

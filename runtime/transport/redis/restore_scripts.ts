@@ -47,7 +47,7 @@ return answer`,
  * Restores entries of celeriac workers that were watched for long enough.
  * Keys: unacked, unacked_index. Arguments: prefix of keys, maxDeliveries, how tags of our own begin, then tag and score
  * of each. What is our own was never seen by us, so it goes back unmarked.
- * Answer: how many were restored, then queue and reason of each that became a dead letter.
+ * Answer: how many were restored, then queue, reason and message of each that became a dead letter.
  */
 export const restoreOverdueScript = script(
   "restore overdue",
@@ -77,6 +77,7 @@ for i = 4, #ARGV, 2 do
         if reason then
           answer[#answer + 1] = queue
           answer[#answer + 1] = reason
+          answer[#answer + 1] = message
         else
           answer[1] = answer[1] + 1
         end
@@ -85,6 +86,7 @@ for i = 4, #ARGV, 2 do
       bury(prefix, 'unacked', '"an entry of unacked that cannot be read"', value)
       answer[#answer + 1] = 'unacked'
       answer[#answer + 1] = 'an entry of unacked that cannot be read'
+      answer[#answer + 1] = ''
     end
   end
 end
@@ -96,7 +98,7 @@ return answer`,
  * exchange and routing key lead to, in the step of its own priority.
  * Keys: unacked, unacked_index. Arguments: prefix of keys, maxDeliveries, seconds, how many to look at, how many to
  * restore.
- * Answer: how many were restored, then queue and reason of each that became a dead letter.
+ * Answer: how many were restored, then queue, reason and message of each that became a dead letter.
  */
 export const restoreForeignScript = script(
   "restore what others held",
@@ -130,6 +132,7 @@ for i = 1, #tags do
         if reason then
           answer[#answer + 1] = queues[j]
           answer[#answer + 1] = reason
+          answer[#answer + 1] = message
         else
           answer[1] = answer[1] + 1
         end
@@ -139,6 +142,7 @@ for i = 1, #tags do
         bury(prefix, key or 'unacked', '"' .. reason .. '"', message or value)
         answer[#answer + 1] = key or 'unacked'
         answer[#answer + 1] = reason
+        answer[#answer + 1] = message or ''
       end
     end
   end

@@ -151,6 +151,6 @@ export class Watch {
 
   #tell(count: number, dead: readonly string[]): void {
     if (count > 0) this.#events.restored(count);
-    for (let i = 0; i < dead.length; i += 2) this.#events.dead(dead[i], dead[i + 1]);
+    for (let i = 0; i < dead.length; i += 3) this.#events.dead(dead[i], dead[i + 1], { text: dead[i + 2] });
   }
 }

@@ -20,7 +20,7 @@ import { FETCH_BYTES, FetchStep } from "./fetch_step.ts";
 import { Owners } from "./owners.ts";
 import { type EncodedMessage, encodeMessage, PublishStep } from "./publish_step.ts";
 import { Schedule } from "./schedule.ts";
-import { SettleStep } from "./settle_step.ts";
+import { type Buried, SettleStep } from "./settle_step.ts";
 
 /** Milliseconds: the longest that timers of all runtimes can be set to, rounded down to days. */
 const MAX_WAIT = 24 * 86_400_000;
@@ -37,7 +37,8 @@ const SLICE = 250;
 class Held implements Delivery {
   readonly tag: number;
   readonly queue: string;
-  readonly text: string;
+  /** Changes when a start is counted. */
+  text: string;
   readonly id: number;
   readonly priority: number;
   /** The last transaction that settled it; when that one is rolled back, the next has another number. */
@@ -60,7 +61,7 @@ interface Done {
   readonly fetched: Held[];
   /** Deliveries that others have by now. */
   lost: Held[];
-  readonly dead: { readonly queue: string; readonly reason: string }[];
+  readonly dead: Buried[];
   restored: number;
 }
 
@@ -111,6 +112,23 @@ export class SqliteReceiver implements Receiver {
     // before it runs must not come back. Such a step fetches nothing that could get lost when the disk fails.
     const done = room > 0 ? await this.#db.writeAhead(step, takeOver) : await this.#db.write(step, takeOver);
     return done.fetched;
+  }
+
+  async countStart({ tag }: Delivery): Promise<boolean> {
+    this.#closed.signal.throwIfAborted();
+    let held: Held | undefined;
+    let text: string | undefined;
+    // It is for the death of a process, not for a power cut.
+    await this.#db.writeAhead(() => {
+      const done = this.#begin();
+      held = done.lost.length > 0 ? undefined : this.#held.get(tag);
+      if (held !== undefined) text = this.#db.part(SettleStep).count(held.id);
+      return done;
+    }, (done) => {
+      this.#takeOver(done);
+      if (held !== undefined && text !== undefined) held.text = text;
+    });
+    return held !== undefined;
   }
 
   #hasWork(): boolean {
@@ -165,11 +183,12 @@ export class SqliteReceiver implements Receiver {
       const held = done.settled[index];
       if (outcome === "ack") acknowledged.push(held.id);
       else if (outcome === "return") step.handBack(held);
+      else if (outcome === "again") step.handBackMarked(held);
       else if (outcome === "delay") step.delay(held, due ?? now);
       else if (outcome === "dead") step.bury(held, reason ?? "", now);
       else {
         const died = step.restore(held, this.#limits.maxDeliveries, now);
-        if (died !== undefined) done.dead.push({ queue: held.queue, reason: died });
+        if (died !== undefined) done.dead.push(died);
       }
     }
     step.acknowledge(acknowledged);
@@ -199,7 +218,9 @@ export class SqliteReceiver implements Receiver {
     for (const held of done.settled) this.#held.delete(held.tag);
     for (const held of done.fetched) this.#held.set(held.tag, held);
     if (done.lost.length > 0) this.#events.lost(done.lost);
-    for (const { queue, reason } of done.dead) this.#events.dead(queue, reason);
+    for (const { queue, reason, text } of done.dead) {
+      this.#events.dead(queue, reason, text === undefined ? undefined : { text });
+    }
     if (done.restored > 0) this.#events.restored(done.restored);
     this.#trouble(undefined);
   }
@@ -246,7 +267,7 @@ export class SqliteReceiver implements Receiver {
         for (const orphan of owners.orphans(SLICE)) {
           done.restored++;
           const died = this.#db.part(SettleStep).restore(orphan, this.#limits.maxDeliveries, now);
-          if (died !== undefined) done.dead.push({ queue: orphan.queue, reason: died });
+          if (died !== undefined) done.dead.push(died);
         }
         return done;
       }, (done) => this.#takeOver(done));

@@ -14,6 +14,13 @@ export interface ClaimedMessage {
   readonly priority: number;
 }
 
+/** A message that became a dead letter; its text where it has one. */
+export interface Buried {
+  readonly queue: string;
+  readonly reason: string;
+  readonly text?: string;
+}
+
 export class SettleStep {
   readonly #deleteMessages: StatementSync;
   readonly #unclaim: StatementSync;
@@ -59,19 +66,40 @@ export class SettleStep {
     this.#unclaim.run(id, id);
   }
 
-  /** Hands a message back marked and counted, or puts it to the dead letters and tells why. */
-  restore(message: ClaimedMessage, maxDeliveries: number, now: number): string | undefined {
-    const text = decodeStrictly(
-      (this.#bytes.get(message.id) as { body: Uint8Array | null }).body ?? new Uint8Array(),
-    );
-    const marked = text === undefined ? undefined : markRestored(text);
+  /** Marks and counts a message where it is; its new text, unless it can't be marked. */
+  count(id: number): string | undefined {
+    const { marked } = this.#marked(id, 1);
+    if (!marked?.deliveries) return undefined;
+    this.#rewrite.run(marked.text, id);
+    return marked.text;
+  }
+
+  /** Hands a message back marked and not counted. */
+  handBackMarked(message: ClaimedMessage): void {
+    const { marked } = this.#marked(message.id, 0);
+    if (marked !== undefined) this.#rewrite.run(marked.text, message.id);
+    this.handBack(message);
+  }
+
+  /** Hands a message back marked and counted, or puts it to the dead letters and tells why, and its text. */
+  restore(message: ClaimedMessage, maxDeliveries: number, now: number): Buried | undefined {
+    const { text, marked } = this.#marked(message.id, 1);
     let reason: string | undefined;
     if (!marked?.deliveries) reason = "not an envelope: it cannot be marked as restored";
     else if (marked.deliveries > maxDeliveries) {
       reason = `restored ${maxDeliveries} times without being settled`;
     } else this.#rewrite.run(marked.text, message.id);
-    if (reason === undefined) this.handBack(message);
-    else this.bury(message, reason, now);
-    return reason;
+    if (reason === undefined) {
+      this.handBack(message);
+      return undefined;
+    }
+    this.bury(message, reason, now);
+    return { queue: message.queue, reason, text };
+  }
+
+  #marked(id: number, by: 0 | 1): { text?: string; marked?: ReturnType<typeof markRestored> } {
+    const { body } = this.#bytes.get(id) as { body: Uint8Array | null };
+    const text = decodeStrictly(body ?? new Uint8Array());
+    return text === undefined ? {} : { text, marked: markRestored(text, by) };
   }
 }

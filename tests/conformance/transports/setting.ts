@@ -3,6 +3,7 @@ import type { WireMessage } from "../../../runtime/protocol/wire_message.ts";
 import type { ResultStore } from "../../../runtime/results/result_store.ts";
 import type {
   BrokerWays,
+  BuriedMessage,
   Delivery,
   QueueLength,
   Receiver,
@@ -55,15 +56,15 @@ export interface Peer {
 /** What a receiver said beside its deliveries. */
 export class Heard implements ReceiverEvents {
   readonly losses: Delivery[] = [];
-  readonly deaths: { queue: string; reason: string }[] = [];
+  readonly deaths: { queue: string; reason: string; message?: BuriedMessage }[] = [];
   readonly troubles: string[] = [];
   restorations = 0;
 
   lost(deliveries: readonly Delivery[]): void {
     this.losses.push(...deliveries);
   }
-  dead(queue: string, reason: string): void {
-    this.deaths.push({ queue, reason });
+  dead(queue: string, reason: string, message?: BuriedMessage): void {
+    this.deaths.push({ queue, reason, ...(message && { message }) });
   }
   restored(count: number): void {
     this.restorations += count;

@@ -11,9 +11,9 @@ import { type RedisServer, startRedis } from "../../servers/redis.ts";
 
 const lua = `${markRestored}
 local answer = {}
-for i = 1, #ARGV do
-  local text, deliveries = markRestored(ARGV[i])
-  answer[2 * i - 1], answer[2 * i] = text, deliveries
+for i = 2, #ARGV do
+  local text, deliveries = markRestored(ARGV[i], tonumber(ARGV[1]))
+  answer[2 * i - 3], answer[2 * i - 2] = text, deliveries
 end
 return answer`;
 
@@ -119,15 +119,17 @@ describe("the marks of a restored message", () => {
     await server.stop();
   });
 
-  async function compare(texts: readonly string[]): Promise<void> {
-    const answer = await redis.eval(lua, 0, ...texts) as (string | number)[];
+  async function compare(texts: readonly string[], by: 0 | 1 = 1): Promise<void> {
+    const answer = await redis.eval(lua, 0, by, ...texts) as (string | number)[];
     for (const [index, text] of texts.entries()) {
-      const here = markHere(text);
+      const here = markHere(text, by);
       assert.deepEqual({ text: answer[2 * index], deliveries: answer[2 * index + 1] }, here, `of ${text}`);
     }
   }
 
   it("are the same in Lua for a table of inputs", () => compare(table));
+
+  it("are the same where nothing is counted", () => compare(table, 0));
 
   it("are the same once more, and once more", async () => {
     const again = table.map((text) => markHere(text).text);
@@ -145,7 +147,7 @@ describe("the marks of a restored message", () => {
       [...'{"headers": {"a": "'].map((char) => char.charCodeAt(0)).concat(0xff, 0xc3, 0xed),
     );
     const item = Buffer.concat([bytes, Buffer.from('"}}')]);
-    const [marked] = await redis.callBuffer("eval", lua, 0, item) as [Buffer, number];
+    const [marked] = await redis.callBuffer("eval", lua, 0, 1, item) as [Buffer, number];
     const marks = Buffer.from(', "celeriac_deliveries": 1, "redelivered": true}}');
     assert.deepEqual([...marked], [...item.subarray(0, -2), ...marks]);
   });

@@ -1,0 +1,25 @@
+/**
+ * What a worker and the child process of one of its isolates say to each other, over the channel that the runtime opens
+ * for them: structured copies in frames with their length before them. Beside these, what an isolate and its owner say
+ * through a port (`inside.ts`) passes as it is, both ways.
+ */
+import type { IsolateSettings } from "./isolate.ts";
+
+/** The word on the command line by which the program becomes the inside of such an isolate. */
+export const ISOLATE_PROCESS = "isolate-process";
+
+/** To the process, once and first. */
+export interface ProcessStart {
+  readonly settings: IsolateSettings;
+  /** Bytes that its tasks may take beside what it has once their modules are loaded. */
+  readonly memoryLimit?: number;
+}
+
+/** From the process. */
+export type ProcessMessage =
+  /** What stands on the isolate's claim board and is not known here: job, seconds it may run, ...; KiB of its heap. */
+  | { readonly kind: "board"; readonly limits: readonly number[]; readonly heap: number }
+  /** Its tasks have taken so many bytes, which is more than they may: it ends. */
+  | { readonly kind: "full"; readonly bytes: number }
+  /** The thread of the isolate has ended and could not say why itself. */
+  | { readonly kind: "failed"; readonly reason: string };

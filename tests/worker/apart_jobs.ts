@@ -1,0 +1,16 @@
+/** Tasks in processes of their own, for the tests of workers. */
+import process from "node:process";
+import { task } from "../../mod.ts";
+import { hoard as takeAll, killProcess, markAndHold } from "./jobs.ts";
+
+/** Which process ran it. */
+export const pid = task({ isolation: "process" }, (): number => process.pid);
+
+/** Crashes with its process. */
+export const crash = task({ isolation: "process" }, killProcess);
+
+/** Takes more memory than it may. */
+export const hoard = task({ memoryLimit: "64MB" }, takeAll);
+
+/** Waits, leaving a mark when it begins. */
+export const hold = task({ isolation: "process" }, markAndHold);
