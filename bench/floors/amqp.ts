@@ -12,6 +12,8 @@ import { type Batch, drainBare } from "./lanes.ts";
 const QUEUE = "celery";
 const [url, room = "64"] = process.argv.slice(2);
 const PREFETCH = 512;
+/** Milliseconds without a message after which the queue counts as empty: a broker that writes much to disk stands still. */
+const EMPTY = 10_000;
 
 const receiving = await (await connect(url, { noDelay: true })).createChannel();
 const publishing = await (await connect(url, { noDelay: true })).createConfirmChannel();
@@ -36,7 +38,7 @@ async function step(tags: readonly number[], results: readonly string[]): Promis
   }
   while (waiting.length === 0) {
     const came = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), 1_000);
+      const timer = setTimeout(() => resolve(false), EMPTY);
       const before = wake;
       wake = () => {
         clearTimeout(timer);

@@ -38,7 +38,11 @@ async function run(setting: Setting): Promise<Outcome> {
   const turns = drainers.map((drainer) => () => drainRedis(drainer, setting));
   const drains = await takeTurns(sizes.rounds, sizes.seconds, turns);
   const floors = (["deno", "bun"] as const).flatMap((runtime) =>
-    [1, 2].map((isolates) => ({ runtime, isolates, name: `floor, ${runtimeNames[runtime]}, ${named(isolates)}` }))
+    [1, 2].map((isolates) => ({
+      runtime,
+      isolates,
+      name: `floor, ${runtimeNames[runtime]}, ${named(isolates)}`,
+    }))
   );
   const bare = await takeTurns(
     sizes.rounds,
