@@ -38,8 +38,9 @@ const commands: Record<RuntimeName, (file: string, report: string) => string[]> 
   ],
 };
 
-/** These load the machine or measure it, so nothing runs beside them. */
-const alone = (file: string) => file.startsWith("tests/faults/");
+/** These load the machine, or hold up what they use for long: they come last, and few at a time. */
+const isHeavy = (file: string) => file.startsWith("tests/faults/");
+const HEAVY_JOBS = 2;
 
 /** These share a RabbitMQ, which is started when the first of them is about to run. */
 const sharesRabbitmq = (file: string) => file.includes("amqp");
@@ -102,7 +103,7 @@ const { values: flags, positionals: parts } = parseArgs({
   allowPositionals: true,
   options: {
     only: { type: "string" },
-    jobs: { type: "string", default: "2" },
+    jobs: { type: "string", default: "3" },
     minutes: { type: "string", default: "5" },
   },
 });
@@ -146,8 +147,9 @@ async function runAll(todo: Run[], jobs: number): Promise<void> {
   await Promise.all(Array.from({ length: jobs }, next));
 }
 
-await runAll(runs.filter(({ file }) => !alone(file)), Number(flags.jobs));
-await runAll(runs.filter(({ file }) => alone(file)), 1);
+const jobs = Number(flags.jobs);
+await runAll(runs.filter(({ file }) => !isHeavy(file)), jobs);
+await runAll(runs.filter(({ file }) => isHeavy(file)), Math.min(jobs, HEAVY_JOBS));
 await rm(reports, { recursive: true });
 await (await rabbitmq)?.stop();
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join("\n")}\n`);
