@@ -3,6 +3,11 @@
  *
  * @module
  */
+export { Beat, type BeatEntry, type BeatOptions } from "./runtime/beat/beat.ts";
+export { crontab, type CrontabField, type CrontabOptions } from "./runtime/beat/crontab.ts";
+export { defineSchedule } from "./runtime/beat/define_schedule.ts";
+export { ScheduleError } from "./runtime/beat/entries.ts";
+export { every } from "./runtime/beat/interval.ts";
 export { ChannelFullError, ChannelTakenError, type Direction } from "./runtime/channel/channel.ts";
 export { Consumer, type ConsumerOptions } from "./runtime/channel/consumer.ts";
 export type { ChannelOptions } from "./runtime/channel/options.ts";
@@ -12,11 +17,29 @@ export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallLink, CallOptions } from "./runtime/client/call.ts";
+export type {
+  Control,
+  ControlOptions,
+  ControlReplies,
+  RevokeOptions,
+} from "./runtime/client/control.ts";
+export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
 export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
+export type { Timers, TimersOptions } from "./runtime/client/timers.ts";
 export { SettingsError } from "./runtime/config/resolve.ts";
+export type {
+  CatchUp,
+  Crontab,
+  Duration,
+  Interval,
+  Schedule,
+  ScheduledTask,
+  ScheduleEntry,
+  ScheduleOptions,
+} from "./runtime/config/schedule.ts";
 export type {
   BrokerTransportOptions,
   GivenSettings,
@@ -31,13 +54,21 @@ export type {
   TaskRoute,
   TaskRoutes,
 } from "./runtime/config/task_routes.ts";
+export type { ErrorKind } from "./runtime/isolate/error_kind.ts";
+export type { ListedTimer, TimersOfWorker } from "./runtime/hub/far_hubs.ts";
+export { type CancelAnswer, TimerLimitError } from "./runtime/hub/port.ts";
+export type { TimerCallOptions } from "./runtime/hub/timer_call.ts";
 export { TaskModuleError } from "./runtime/isolate/load_modules.ts";
+export type { PermissionGrant, PermissionSet, TaskPermissions } from "./runtime/isolate/permissions.ts";
+export type { RetryOptions, RetryPolicy } from "./runtime/isolate/retry.ts";
+export type { ErrorInfo, TaskHooks } from "./runtime/isolate/task_hooks.ts";
 export type { TaskProgress } from "./runtime/isolate/correspondence.ts";
 export {
   currentTask,
   TaskContext,
   type TaskDeliveryInfo,
   type TaskLog,
+  type TaskTimers,
 } from "./runtime/isolate/task_context.ts";
 export type {
   BoundFunction,
@@ -46,19 +77,26 @@ export type {
   TaskFunction,
   TaskOptions,
 } from "./runtime/isolate/task_definition.ts";
+export type { Timer, TimerCallback, TimerOptions } from "./runtime/isolate/timers.ts";
 export {
   Ignore,
+  MaxRetriesExceededError,
+  MemoryLimitExceeded,
   NotRegistered,
   Reject,
+  type RejectOptions,
+  Retry,
+  SoftTimeLimitExceeded,
   TaskError,
   type TaskErrorOptions,
   TaskRevokedError,
+  TimeLimitExceeded,
   WorkerLostError,
 } from "./runtime/protocol/errors.ts";
 export { UnserializableError } from "./runtime/protocol/plain_value.ts";
 export type { DecodedResult, ResultExtra, ResultMeta } from "./runtime/protocol/result_meta.ts";
 export { uid } from "./runtime/protocol/uid.ts";
-export { BrokerUnavailableError, UnreplicatedError } from "./runtime/transport/transport.ts";
+export { BrokerUnavailableError, type DeadLetter, UnreplicatedError } from "./runtime/transport/transport.ts";
 export { BadUrlError } from "./runtime/transport/url.ts";
 export type { WorkerCounts } from "./runtime/worker/notices.ts";
 export { Worker } from "./runtime/worker/worker.ts";

@@ -18,13 +18,18 @@ const exitCodes = exitCodeTable.map(([code, meaning]) => `  ${String(code).padSt
 /** The commands, in the order of the help. Each is loaded when it is needed. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   worker: async () => (await import("./worker.ts")).workerCommand(),
+  beat: async () => (await import("./beat.ts")).beatCommand(),
   call: async () => (await import("./call.ts")).callCommand(),
   result: async () => (await import("./result.ts")).resultCommand(),
   send: async () => (await import("./send.ts")).sendCommand(),
   listen: async () => (await import("./listen.ts")).listenCommand(),
   tasks: async () => (await import("./tasks.ts")).tasksCommand(),
+  timers: async () => (await import("./timers.ts")).timersCommand(),
   queues: async () => (await import("./queues.ts")).queuesCommand(),
   purge: async () => (await import("./purge.ts")).purgeCommand(),
+  dead: async () => (await import("./dead.ts")).deadCommand(),
+  control: async () => (await import("./control.ts")).controlCommand(),
+  inspect: async () => (await import("./control.ts")).inspectCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
   report: async () => (await import("./report.ts")).reportCommand(),
   compile: async () => (await import("./compile.ts")).compileCommand(),

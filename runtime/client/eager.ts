@@ -12,13 +12,19 @@ import { type Job, JobNumbers } from "../isolate/claim_board.ts";
 import { InProcessIsolate } from "../isolate/in_process.ts";
 import { Report, REPORT_STRIDE, taskDefaults } from "../isolate/isolate.ts";
 import { currentTask } from "../isolate/task_context.ts";
-import { type RegisteredTask, type TaskFunction, tasksOf } from "../isolate/task_definition.ts";
+import {
+  type RegisteredTask,
+  TASK_FUNCTION,
+  type TaskFunction,
+  tasksOf,
+} from "../isolate/task_definition.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
 import { NotRegistered, outcomeOf, TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, encodeFailure, encodeSuccess } from "../protocol/result_meta.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultSource } from "./async_result.ts";
+import { EagerTimers } from "./eager_timers.ts";
 import { Messages } from "./messages.ts";
 import type { StateListener } from "./result_waiter.ts";
 
@@ -58,10 +64,14 @@ export class Eager {
   readonly #clock: Clock;
   readonly #tasks = new Map<string, RegisteredTask>();
   readonly #isolate: InProcessIsolate;
+  /** Those that tasks have set. */
+  readonly timers: EagerTimers;
   readonly #numbers = new JobNumbers();
   readonly #entries = new Map<string, Entry>();
   readonly #listening = new Map<string, Set<StateListener>>();
   readonly #running = new Map<Job, Run>();
+  /** What follows jobs that are about to be reported. */
+  readonly #follow = new Map<Job, readonly WireMessage[]>();
   /** More than a claim board holds. */
   readonly #waiting: Run[] = [];
   #included: Promise<void> | undefined;
@@ -72,6 +82,12 @@ export class Eager {
     this.#clock = clock;
     const messages = `memory:eager-${++apps}`;
     const relay = new Relay(messages, clock, Math.random);
+    this.timers = new EagerTimers({
+      settings,
+      clock,
+      optionsOf: (task) => this.#tasks.get(task)?.options,
+      run: (id, task, message) => this.#callBack(id, task, message),
+    });
     this.#isolate = new InProcessIsolate(
       {
         modules: [],
@@ -79,16 +95,24 @@ export class Eager {
         // No worker's name: that is what tells a task that it is run by its caller.
         hostname: "",
         pid: 0,
+        lifetime: { tasks: null, memory: null },
         logSuccess: false,
         client: settingsForIsolates(settings),
         defaults: taskDefaults(settings),
+        hub: this.timers.place,
       },
       this.#tasks,
       {
         finished: (reports) => this.#finished(reports),
+        follow: (follow) => {
+          for (let i = 0; i < follow.length; i += 2) {
+            this.#follow.set(follow[i] as Job, follow[i + 1] as readonly WireMessage[]);
+          }
+        },
         state: ([id, , text]) => this.#store(id, text),
         log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
         relay: (answer) => relay.open(answer),
+        hub: (answer) => this.timers.open(answer),
         died: () => {},
       },
       clock,
@@ -101,6 +125,8 @@ export class Eager {
       listen: (id, listener) => this.#listen(id, listener),
       messages: new Messages(messages, clock),
       forget: (id) => Promise.resolve(this.#store(id, null)),
+      // It ran when it was called, or runs.
+      revoke: () => Promise.resolve(),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
         return () => clock.cancel(handle);
@@ -128,6 +154,18 @@ export class Eager {
     this.#start(run);
     if (this.#settings.taskEagerPropagates && entry.thrown) throw entry.thrown.error;
     return Promise.resolve();
+  }
+
+  /** Runs what a timer calls. Its result tells what it throws. */
+  #callBack(id: string, name: string, message: WireMessage): void {
+    const failed = (error: unknown) => {
+      if (error instanceof NotRegistered) log.error(`The timer ${id} was due: ${error.message}`);
+    };
+    try {
+      this.run(id, name, message).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /** A task of that id is about to be run: its result may be waited for. */
@@ -166,7 +204,10 @@ export class Eager {
       const run = this.#running.get(job as Job)!;
       this.#running.delete(job as Job);
       this.#numbers.release(job as Job);
-      if (report === Report.REQUEUE) this.#again(run);
+      const follow = this.#follow.get(job as Job);
+      this.#follow.delete(job as Job);
+      if (report === Report.RETRY) this.#retry(run.entry, text as string, follow![0]);
+      else if (report === Report.REQUEUE) this.#again(run);
       else this.#settle(run.entry, report as number, text as string, String(extra));
       const next = this.#waiting.shift();
       // Not at once: whoever reports is not done with it yet.
@@ -197,6 +238,14 @@ export class Eager {
       ? new TaskError(`its message is now a dead letter: ${reason}`)
       : thrown?.error ?? new TaskError("the task has expired", { type: "TaskRevokedError" });
     return encodeFailure(id, error, now, { taskModule: "" });
+  }
+
+  /** Runs it again by the message of its retry: nobody waits for a time that does not come. */
+  #retry(entry: Entry, text: string, message: WireMessage): void {
+    if (text !== "") this.#store(entry.id, text);
+    delete entry.thrown;
+    const again = encodeEnvelope({ ...message, headers: { ...message.headers, eta: null } });
+    setTimeout(() => this.#start({ entry, text: again, count: 0 }));
   }
 
   /** The task has given its message back to be run again. */
@@ -258,8 +307,9 @@ export class Eager {
       if (value instanceof Promise) value.catch(failed);
       return value;
     };
-    // How many arguments a call must bring.
+    // How many arguments a call must bring, and by what a task that sets a timer may name it.
     Object.defineProperty(run, "length", { value: task.run.length });
+    Object.defineProperty(run, TASK_FUNCTION, { value: task.run });
     this.#tasks.set(task.name, { ...task, run });
   }
 

@@ -11,6 +11,7 @@ import {
   type TaskOptions,
 } from "../isolate/task_definition.ts";
 import { runningTask, TaskContext, type TaskHost } from "../isolate/task_context.ts";
+import { Retry } from "../protocol/errors.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { App } from "./app.ts";
@@ -90,6 +91,15 @@ const here: TaskHost = {
   log: { debug: console.debug, info: console.info, warning: console.warn, error: console.error },
   storeState: () => {},
   correspond: ({ id }) => correspondAlone(id),
+  timers: ({ task }) => {
+    throw new Error(
+      `${task} was called as a plain function: its timers need a worker, or an app with alwaysEager that sends it`,
+    );
+  },
+  retry: (_request, _text, { exc }) => {
+    // As in Celery: without a worker there is nobody who would run it again.
+    throw exc ?? new Retry("the task asks to be retried, but no worker runs it");
+  },
 };
 
 /** Nobody reads what a task sends that has no worker around it, and nobody sends it anything. */

@@ -69,6 +69,14 @@ function orNull(check: Check): Check {
   return { wanted: `${check.wanted}, or null`, accepts: (value) => value === null || check.accepts(value) };
 }
 
+function isTimeZone(value: unknown): boolean {
+  try {
+    return text.accepts(value) && Boolean(new Intl.DateTimeFormat("en", { timeZone: value as string }));
+  } catch {
+    return false;
+  }
+}
+
 const transportChecks: { readonly [K in keyof BrokerTransportOptions]: Check } = {
   lease: moreThanZeroSeconds,
   visibilityTimeout: moreThanZeroSeconds,
@@ -102,6 +110,10 @@ const checks: { readonly [K in keyof Settings]: Check } = {
   taskEagerPropagates: flag,
   taskAcksLate: flag,
   taskRejectOnWorkerLost: flag,
+  taskDedupe: flag,
+  taskAcksOnFailureOrTimeout: flag,
+  taskTimeLimit: orNull(moreThanZeroSeconds),
+  taskSoftTimeLimit: orNull(moreThanZeroSeconds),
   taskTrackStarted: flag,
   taskIgnoreResult: flag,
   taskStoreErrorsEvenIfIgnored: flag,
@@ -111,6 +123,19 @@ const checks: { readonly [K in keyof Settings]: Check } = {
   include: texts,
   workerConcurrency: orNull(count),
   workerSlots: count,
+  workerSandbox: flag,
+  workerAllowUnsandboxed: flag,
+  workerMaxTimers: count,
+  workerStateDb: orNull(text),
+  workerRevokeExpires: moreThanZeroSeconds,
+  workerRevokesMax: count,
+  workerMaxTasksPerIsolate: orNull(count),
+  workerMaxMemoryPerIsolate: orNull(count),
+  beatSchedule: { wanted: "an object of entries, each with a task and a schedule", accepts: isObject },
+  beatCatchUp: oneOf("one", "none"),
+  beatLease: moreThanZeroSeconds,
+  beatMaxLoopInterval: seconds,
+  timezone: { wanted: "the name of a time zone, as Europe/Berlin", accepts: isTimeZone },
 };
 
 /** Other names for settings: those of flags, and of options that look the same. */
@@ -119,6 +144,8 @@ const otherNames: ReadonlyMap<string, keyof Settings> = new Map([
   ["backend", "resultBackend"],
   ["concurrency", "workerConcurrency"],
   ["slots", "workerSlots"],
+  ["sandbox", "workerSandbox"],
+  ["statedb", "workerStateDb"],
   ["queues", "taskQueues"],
   ["imports", "include"],
   ["alwaysEager", "taskAlwaysEager"],

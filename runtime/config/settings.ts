@@ -2,6 +2,7 @@
  * All settings of an app and its workers, with their defaults. Stands before the way of a task: whoever publishes or
  * receives is given one resolved {@linkcode Settings}. The names are Celery's in camelCase where they mean the same.
  */
+import type { CatchUp, Schedule } from "./schedule.ts";
 import type { TaskRoutes } from "./task_routes.ts";
 
 /** Settings as code reads them: everything has its value. */
@@ -68,6 +69,25 @@ export interface Settings {
   readonly taskAcksLate: boolean;
   /** Runs a task again whose isolate died (Celery: `task_reject_on_worker_lost`). Default false: it fails. */
   readonly taskRejectOnWorkerLost: boolean;
+  /**
+   * Does not run a redelivered task again whose result is stored already and final (Celery:
+   * `worker_deduplicate_successful_tasks`). Default true.
+   */
+  readonly taskDedupe: boolean;
+  /**
+   * Acknowledges messages whose tasks have failed or met their time limit; otherwise they are kept as dead letters. Of those
+   * that are acknowledged after the run (Celery: `task_acks_on_failure_or_timeout`). Default true.
+   */
+  readonly taskAcksOnFailureOrTimeout: boolean;
+  /**
+   * Seconds a task may run before its isolate is ended and it fails with `TimeLimitExceeded` (Celery: `task_time_limit`).
+   * Default null: as long as it likes.
+   */
+  readonly taskTimeLimit: number | null;
+  /**
+   * Seconds after which the `ctx.signal` of a running task aborts (Celery: `task_soft_time_limit`). Default null: it does not.
+   */
+  readonly taskSoftTimeLimit: number | null;
   /** Stores STARTED when a task starts (Celery: `task_track_started`). Default false. */
   readonly taskTrackStarted: boolean;
   /** Stores no results (Celery: `task_ignore_result`). Default false. */
@@ -90,6 +110,52 @@ export interface Settings {
   readonly workerConcurrency: number | null;
   /** Tasks at once in one isolate; raise it for tasks that mostly wait. Default 1. */
   readonly workerSlots: number;
+  /**
+   * Gives tasks no access to files, network, environment, programs and native libraries but what their `permissions` name,
+   * on Deno. Default false: tasks without `permissions` may do all that their worker may.
+   */
+  readonly workerSandbox: boolean;
+  /** Runs tasks whose permissions this runtime can't enforce (Bun), without them. Default false: they are refused. */
+  readonly workerAllowUnsandboxed: boolean;
+  /** Timers in the memory of a worker, at the most; a task that sets one more fails. Default 1,000,000. */
+  readonly workerMaxTimers: number;
+  /**
+   * The file in which a worker keeps what neither its broker nor its result store can: revoked tasks, on RabbitMQ with
+   * results over AMQP (Celery: `worker_state_db`). Made when there is something to keep. Null: they are forgotten when
+   * the worker ends. Default `"./celeriac-state.db"`.
+   */
+  readonly workerStateDb: string | null;
+  /** Seconds for which a revoked task is remembered whose message does not come. Default 31536000, one year. */
+  readonly workerRevokeExpires: number;
+  /** How many revoked tasks are remembered, the newest ones. Default 100000. */
+  readonly workerRevokesMax: number;
+  /**
+   * Tasks that an isolate runs before another takes its place (Celery: `worker_max_tasks_per_child`).
+   * Default null: any number.
+   */
+  readonly workerMaxTasksPerIsolate: number | null;
+  /**
+   * KiB of memory above which another isolate takes its place, once what it runs has ended (Celery:
+   * `worker_max_memory_per_child`). Counted is the heap of JavaScript. Default null: any amount.
+   */
+  readonly workerMaxMemoryPerIsolate: number | null;
+
+  /**
+   * Periodic tasks, beside those that task modules export as `schedule` (Celery: `beat_schedule`). Their tasks are given by
+   * name. Default none.
+   */
+  readonly beatSchedule: Schedule;
+  /** What becomes of times that passed while no scheduler ran: one run for all of them, or none. Default `"one"`. */
+  readonly beatCatchUp: CatchUp;
+  /**
+   * Seconds after which another scheduler takes over from one that died: as many from when it is first missed, so that it
+   * takes up to a third more. Default 10.
+   */
+  readonly beatLease: number;
+  /** Seconds between two looks of a scheduler at its clock, at most (Celery: `beat_max_loop_interval`). Default 0: by itself. */
+  readonly beatMaxLoopInterval: number;
+  /** The time zone of crontabs that say none (Celery: `timezone`). Default `"UTC"`. */
+  readonly timezone: string;
 }
 
 /** How a broker holds and hands out messages. */
@@ -146,6 +212,10 @@ export const defaultSettings: Settings = {
   taskEagerPropagates: false,
   taskAcksLate: true,
   taskRejectOnWorkerLost: false,
+  taskDedupe: true,
+  taskAcksOnFailureOrTimeout: true,
+  taskTimeLimit: null,
+  taskSoftTimeLimit: null,
   taskTrackStarted: false,
   taskIgnoreResult: false,
   taskStoreErrorsEvenIfIgnored: false,
@@ -155,4 +225,17 @@ export const defaultSettings: Settings = {
   include: [],
   workerConcurrency: null,
   workerSlots: 1,
+  workerSandbox: false,
+  workerAllowUnsandboxed: false,
+  workerMaxTimers: 1_000_000,
+  workerStateDb: "./celeriac-state.db",
+  workerRevokeExpires: 31_536_000,
+  workerRevokesMax: 100_000,
+  workerMaxTasksPerIsolate: null,
+  workerMaxMemoryPerIsolate: null,
+  beatSchedule: {},
+  beatCatchUp: "one",
+  beatLease: 10,
+  beatMaxLoopInterval: 0,
+  timezone: "UTC",
 };

@@ -8,8 +8,8 @@ import type { GivenSettings, Settings } from "./settings.ts";
 const WORKER_SETTINGS: unique symbol = Symbol.for("celeriac.worker.settings") as never;
 const shared = globalThis as { [WORKER_SETTINGS]?: GivenSettings };
 
-/** Settings as they can be handed to another thread: routes that are functions stay behind. */
-export function settingsForIsolates(settings: Settings): GivenSettings {
+/** Settings as they can be handed to another thread: routes that are functions stay behind, and periodic tasks. */
+export function settingsForIsolates({ beatSchedule: _, ...settings }: Settings): GivenSettings {
   const { taskRoutes, ...rest } = settings;
   const routers = Array.isArray(taskRoutes) ? taskRoutes : [taskRoutes];
   return routers.some((router) => typeof router === "function") ? rest : settings;

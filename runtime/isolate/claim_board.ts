@@ -3,8 +3,8 @@
  * main thread hands jobs over ahead of time, so that an isolate never waits for the next one, and may still take
  * back what has not started, without a message and without a race.
  *
- * One 32-bit word a job in shared memory, beside it the time it started. A word holds the job's generation and its
- * state; both sides change it by compare-and-exchange only, so exactly one of them wins: the isolate (it runs) or
+ * One 32-bit word a job in shared memory, beside it the time it started and its hard time limit, so that neither needs a
+ * message. A word holds the job's generation and its state; both sides change it by compare-and-exchange only, so exactly one of them wins: the isolate (it runs) or
  * the main thread (it is taken back). A slot that is used again carries the next generation, so an entry for its
  * former job that still stands in the isolate's queue claims nothing. (A word a job instead of a range a batch: any
  * job can be taken back alone, and with `--slots 100` batches are small and many.)
@@ -17,9 +17,12 @@ const WAITING = 1;
 const RUNNING = 2;
 const DONE = 3;
 
-const HEADER_WORDS = 2;
-const EPOCH_SECONDS = 0;
-const LOG_LINES = 1;
+/** Words of the header; their bytes are a multiple of 8, as the start times behind them want it. */
+const HEADER_WORDS = 4;
+const LOG_LINES = 0;
+const HAS_LIMITS = 1;
+const HEAP_KIB = 2;
+const EXCLUSIVE = 3;
 
 /** A job's name on its board: slot and generation in one number. */
 export type Job = number;
@@ -31,21 +34,22 @@ export type JobState = "waiting" | "running" | "done" | "gone";
 export class ClaimBoard {
   readonly memory: SharedArrayBuffer;
   readonly #header: Int32Array;
+  readonly #started: Float64Array;
   readonly #words: Int32Array;
-  readonly #started: Int32Array;
-  readonly #epoch: number;
+  /** Seconds; any number of them, and exact enough. */
+  readonly #limits: Float32Array;
 
-  /** Without `memory` a new board, whose start times count from `now` (ms since 1970). */
-  constructor(memory?: SharedArrayBuffer, now = 0) {
-    this.memory = memory ?? new SharedArrayBuffer((HEADER_WORDS + 2 * SLOTS) * 4);
+  /** Without `memory` a new board. */
+  constructor(memory?: SharedArrayBuffer) {
+    const started = HEADER_WORDS * 4, words = started + SLOTS * 8, limits = words + SLOTS * 4;
+    this.memory = memory ?? new SharedArrayBuffer(limits + SLOTS * 4);
     this.#header = new Int32Array(this.memory, 0, HEADER_WORDS);
-    this.#words = new Int32Array(this.memory, HEADER_WORDS * 4, SLOTS);
-    this.#started = new Int32Array(this.memory, (HEADER_WORDS + SLOTS) * 4, SLOTS);
-    if (memory === undefined) this.#header[EPOCH_SECONDS] = Math.floor(now / 1000);
-    this.#epoch = this.#header[EPOCH_SECONDS] * 1000;
+    this.#started = new Float64Array(this.memory, started, SLOTS);
+    this.#words = new Int32Array(this.memory, words, SLOTS);
+    this.#limits = new Float32Array(this.memory, limits, SLOTS);
   }
 
-  /** Isolate: starts `job` at `now` unless it was taken back. */
+  /** Isolate: starts `job` at `now` (ms since 1970) unless it was taken back. */
   claim(job: Job, now: number): boolean {
     const slot = job % SLOTS, generation = Math.floor(job / SLOTS) * 4;
     if (
@@ -54,7 +58,7 @@ export class ClaimBoard {
     ) {
       return false;
     }
-    this.#started[slot] = now - this.#epoch;
+    this.#started[slot] = now;
     return true;
   }
 
@@ -65,7 +69,9 @@ export class ClaimBoard {
 
   /** Main thread: lets the isolate claim `job`. */
   offer(job: Job): void {
-    Atomics.store(this.#words, job % SLOTS, Math.floor(job / SLOTS) * 4 | WAITING);
+    const slot = job % SLOTS;
+    this.#limits[slot] = 0;
+    Atomics.store(this.#words, slot, Math.floor(job / SLOTS) * 4 | WAITING);
   }
 
   /** Main thread: takes `job` back unless it has started. */
@@ -91,7 +97,43 @@ export class ClaimBoard {
 
   /** When a claimed job started, in ms since 1970. */
   startedAt(job: Job): number {
-    return this.#epoch + this.#started[job % SLOTS];
+    return this.#started[job % SLOTS];
+  }
+
+  /** Isolate: `job` may run for `seconds`. */
+  limit(job: Job, seconds: number): void {
+    this.#limits[job % SLOTS] = seconds;
+    Atomics.store(this.#header, HAS_LIMITS, 1);
+  }
+
+  /** Whether any job ever had a limit. */
+  get hasLimits(): boolean {
+    return Atomics.load(this.#header, HAS_LIMITS) !== 0;
+  }
+
+  /** How many seconds a claimed job may run; 0 where it has no limit, or its limit is not known yet. */
+  limitOf(job: Job): number {
+    return this.#limits[job % SLOTS];
+  }
+
+  /** Isolate: whether what runs in it shares it with nothing. */
+  setExclusive(is: boolean): void {
+    Atomics.store(this.#header, EXCLUSIVE, is ? 1 : 0);
+  }
+
+  /** Whether nothing else starts in the isolate until what runs there has ended. */
+  get isExclusive(): boolean {
+    return Atomics.load(this.#header, EXCLUSIVE) !== 0;
+  }
+
+  /** Isolate: how much memory it uses, in KiB. */
+  measureHeap(kib: number): void {
+    Atomics.store(this.#header, HEAP_KIB, Math.min(kib, 2 ** 31 - 1));
+  }
+
+  /** What it last measured, in KiB; 0 where it does not measure. */
+  get heap(): number {
+    return Atomics.load(this.#header, HEAP_KIB);
   }
 
   /** Isolate: whether one more log line may be posted; keeps a task that prints without end from filling memory. */

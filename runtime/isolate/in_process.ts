@@ -3,12 +3,13 @@
  * debugger their lines. What they leave behind stays, what blocks them blocks all.
  */
 import type { Clock } from "../clock.ts";
-import type { RelayEnd } from "../channel/relay.ts";
+import { type HubLink, HubPort } from "../hub/port.ts";
 import { ClaimBoard } from "./claim_board.ts";
-import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
+import type { Isolate, IsolateLine, IsolateListener, IsolateSettings } from "./isolate.ts";
 import { Runner } from "./runner.ts";
 import { runningTask } from "./task_context.ts";
 import { describeTask, type RegisteredTask, type TaskDescription } from "./task_definition.ts";
+import type { LimitsOfTask } from "./time_limits.ts";
 
 /** Runs tasks of the given map, which may grow. */
 export class InProcessIsolate implements Isolate {
@@ -16,7 +17,8 @@ export class InProcessIsolate implements Isolate {
   readonly #tasks: ReadonlyMap<string, RegisteredTask>;
   readonly #runner: Runner;
   readonly #later: (run: () => void) => void;
-  #relay: RelayEnd | undefined;
+  #relay: IsolateLine | undefined;
+  #hub: HubLink | undefined;
   #ended = false;
 
   /** `later` decides when jobs that are handed over begin: a moment later, as they would in a thread, or at once. */
@@ -27,12 +29,24 @@ export class InProcessIsolate implements Isolate {
     clock: Clock,
     later: (run: () => void) => void = queueMicrotask,
   ) {
-    this.board = new ClaimBoard(undefined, clock.now());
+    this.board = new ClaimBoard();
     this.#tasks = tasks;
     this.#later = later;
+    const hub = settings.hub && new HubPort(
+      settings.hub,
+      (request) => {
+        if (this.#ended) return;
+        this.#hub ??= listener.hub?.((answer) => this.#ended || hub?.hear(answer));
+        this.#hub?.hear(request);
+      },
+      () => clock.monotonic(),
+    );
     this.#runner = new Runner(settings, this.board, {
       report: ([busy, ...reports]) => {
         if (!this.#ended) listener.finished(reports, busy as number);
+      },
+      follow: (follow) => {
+        if (!this.#ended) listener.follow(follow);
       },
       state: (state) => {
         if (!this.#ended) listener.state(state);
@@ -42,12 +56,13 @@ export class InProcessIsolate implements Isolate {
         this.#relay ??= listener.relay((answer) => this.#ended || this.#runner.hear(answer));
         this.#relay.hear(request);
       },
+      hub,
       progressEvery: 0,
       log: (level, text, own) => {
         const context = runningTask.getStore();
         listener.log({ level, text, task: context?.name ?? "", id: context?.id ?? "", own });
       },
-    }, () => clock.now());
+    }, clock);
     this.#runner.tasks = tasks;
   }
 
@@ -68,9 +83,14 @@ export class InProcessIsolate implements Isolate {
     this.run([]);
   }
 
+  setLimits(limits: LimitsOfTask): void {
+    this.#runner.setLimits(limits);
+  }
+
   /** What runs can't be ended; nothing is heard of it any more. */
   terminate(): void {
     this.#ended = true;
     this.#relay?.close();
+    this.#hub?.close();
   }
 }

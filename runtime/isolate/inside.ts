@@ -6,12 +6,16 @@ import { describeTask, type RegisteredTask } from "./task_definition.ts";
 import { setWorkerSettings } from "../config/surroundings.ts";
 import { beforeExit } from "../platform.ts";
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
+import { type HubAnswer, type HubPlace, HubPort, type HubRequest } from "../hub/port.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import { captureConsole } from "./console.ts";
-import type { IsolateSettings, LogReport, StateReport } from "./isolate.ts";
-import { loadTasks } from "./load_modules.ts";
+import type { FollowReport, IsolateSettings, LogReport, StateReport } from "./isolate.ts";
+import { type LoadedModule, loadTasks, type ModuleLoader } from "./load_modules.ts";
+import type { RecallAnswer, RecallRequest } from "./recollection.ts";
 import { Runner } from "./runner.ts";
+import { readSchedules, type ScheduleExport } from "./schedule_export.ts";
 import { runningTask } from "./task_context.ts";
+import type { LimitsOfTask } from "./time_limits.ts";
 import { userTrace } from "./user_trace.ts";
 
 /** From the main thread, once. */
@@ -19,30 +23,52 @@ export interface StartMessage {
   readonly settings: IsolateSettings;
   readonly board: SharedArrayBuffer;
   readonly port: MessagePort;
+  /** To the timer hub. */
+  readonly hub: MessagePort;
 }
+
+/** From the main thread, later: jobs, answers, limits. */
+export type ToInside =
+  | (number | string)[]
+  | RelayAnswer
+  | RecallAnswer
+  | { readonly kind: "limits"; readonly limits: LimitsOfTask };
 
 /** From the isolate, beside its reports (`[busy, ...reports]`, see `isolate.ts`). */
 export type InsideMessage =
-  | { readonly kind: "ready"; readonly tasks: readonly ReturnType<typeof describeTask>[] }
+  | {
+    readonly kind: "ready";
+    readonly tasks: readonly ReturnType<typeof describeTask>[];
+    /** Where they were asked for. */
+    readonly schedules?: readonly ScheduleExport[];
+  }
   | { readonly kind: "unusable"; readonly reason: string }
   | { readonly kind: "died"; readonly reason: string }
   | { readonly kind: "state"; readonly state: StateReport }
-  | { readonly kind: "relay"; readonly request: RelayRequest }
+  | { readonly kind: "follow"; readonly follow: FollowReport }
+  | { readonly kind: "relay"; readonly request: RelayRequest | RecallRequest }
+  | { readonly kind: "hub"; readonly request: HubRequest }
   | { readonly kind: "log"; readonly line: LogReport };
 
 const LOG_LINES_UNDER_WAY = 10_000;
 /** Milliseconds between two progresses of a task that are stored, at least. */
 const PROGRESS_EVERY = 50;
 
-/** Takes the first message of the main thread and runs jobs from then on. */
-export function serve(scope: { onmessage: ((event: MessageEvent<StartMessage>) => void) | null }): void {
+/** Takes the first message of the main thread and runs jobs from then on. `load` imports the task modules. */
+export function serve(
+  scope: { onmessage: ((event: MessageEvent<StartMessage>) => void) | null },
+  load?: ModuleLoader,
+): void {
   scope.onmessage = (event) => {
     scope.onmessage = null;
-    void begin(event.data);
+    void begin(event.data, load);
   };
 }
 
-async function begin({ settings, board: memory, port }: StartMessage): Promise<void> {
+async function begin(
+  { settings, board: memory, port, hub }: StartMessage,
+  load: ModuleLoader | undefined,
+): Promise<void> {
   // Bound before any task module loads: reports leave by a port that user code never sees, so it can't forge them.
   const post = port.postMessage.bind(port) as (message: InsideMessage | (number | string)[]) => void;
   const board = new ClaimBoard(memory);
@@ -62,11 +88,20 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
 
   const runner = new Runner(settings, board, {
     report: post,
+    follow: (follow) => post({ kind: "follow", follow }),
     state: (state) => post({ kind: "state", state }),
     relay: (request) => post({ kind: "relay", request }),
+    hub: settings.hub && hubPort(settings.hub, hub),
     progressEvery: PROGRESS_EVERY,
     log,
   });
+  port.onmessage = ({ data }: MessageEvent<ToInside>) => {
+    if (Array.isArray(data)) runner.take(data);
+    else if (data.kind === "limits") runner.setLimits(data.limits);
+    else runner.hear(data);
+  };
+  keepToUs(port);
+  keepToUs(hub);
   const die = (reason: string) => {
     runner.flush();
     post({ kind: "died", reason });
@@ -83,17 +118,28 @@ async function begin({ settings, board: memory, port }: StartMessage): Promise<v
   });
 
   let tasks: Map<string, RegisteredTask>;
+  let schedules: readonly ScheduleExport[] | undefined;
   try {
-    tasks = await loadTasks(settings.modules);
+    const loaded: LoadedModule[] = [];
+    tasks = await loadTasks(settings.modules, load, loaded);
+    if (settings.schedules) schedules = readSchedules(loaded, tasks);
   } catch (error) {
     return post({ kind: "unusable", reason: error instanceof Error ? error.message : String(error) });
   }
   runner.tasks = tasks;
-  port.onmessage = ({ data }: MessageEvent<(number | string)[] | RelayAnswer>) => {
-    if (Array.isArray(data)) runner.take(data);
-    else runner.hear(data);
-  };
-  post({ kind: "ready", tasks: [...tasks.values()].map(describeTask) });
+  post({ kind: "ready", tasks: [...tasks.values()].map(describeTask), schedules });
+}
+
+/** What user code puts in the place of `dispatchEvent` would otherwise be called with the port in its hands. */
+function keepToUs(port: MessagePort): void {
+  Object.defineProperty(port, "dispatchEvent", { value: port.dispatchEvent.bind(port) });
+}
+
+function hubPort(place: HubPlace, port: MessagePort): HubPort {
+  const post = port.postMessage.bind(port) as (request: HubRequest) => void;
+  const ours = new HubPort(place, post, () => performance.now());
+  port.onmessage = ({ data }: MessageEvent<HubAnswer>) => ours.hear(data);
+  return ours;
 }
 
 function trace(error: unknown): string {

@@ -2,11 +2,16 @@
  * The contract of an isolate: a place apart that has loaded the task modules and runs jobs. Its messages are what
  * **dispatch** sends and **settle** gets back. `web_worker.ts` implements it; `inside.ts` is the code in it.
  */
-import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
+import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
-import type { ClaimBoard } from "./claim_board.ts";
+import type { HubAnswer, HubLink, HubPlace } from "../hub/port.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
+import type { ClaimBoard, Job } from "./claim_board.ts";
 import type { ModuleFile } from "./load_modules.ts";
+import type { Confinement } from "./permissions.ts";
+import type { RecallAnswer, RecallRequest } from "./recollection.ts";
 import type { TaskDescription } from "./task_definition.ts";
+import type { LimitsOfTask } from "./time_limits.ts";
 
 /** What an isolate is started with. */
 export interface IsolateSettings {
@@ -22,6 +27,24 @@ export interface IsolateSettings {
   readonly client: GivenSettings;
   /** Whether each task's success is told as a log line. */
   readonly logSuccess: boolean;
+  /** What keeps it from what the worker itself may reach; undefined where nothing does. */
+  readonly confinement?: Confinement;
+  /** Names of the tasks that it runs, of all that its modules have; undefined for all of them. */
+  readonly serves?: readonly string[];
+  /** After how much another takes its place; where memory counts it measures its own, for its board. */
+  readonly lifetime: Lifetime;
+  /** It tells the schedules that its modules export, too. */
+  readonly schedules?: true;
+  /** Its place at the timer hub, no other isolate's; without one its tasks can set no timers. */
+  readonly hub?: HubPlace;
+}
+
+/** How much an isolate does before another takes its place. */
+export interface Lifetime {
+  /** Tasks that it runs; null for any number. */
+  readonly tasks: number | null;
+  /** KiB that it may use between two tasks; null for any amount. */
+  readonly memory: number | null;
 }
 
 /** The settings that hold for tasks which do not say otherwise. */
@@ -30,6 +53,14 @@ export interface TaskDefaults {
   readonly storeErrorsEvenIfIgnored: boolean;
   readonly storeUndefined: boolean;
   readonly trackStarted: boolean;
+  readonly acksLate: boolean;
+  readonly acksOnFailureOrTimeout: boolean;
+  /** Seconds; 0 is no limit. */
+  readonly timeLimit: number;
+  /** Seconds; 0 is no limit. */
+  readonly softTimeLimit: number;
+  /** A redelivered task whose result is final is not run again. */
+  readonly dedupe: boolean;
   /** Seconds. */
   readonly resultExpires: number;
   readonly resultExtended: boolean;
@@ -46,6 +77,11 @@ export function taskDefaults(settings: Settings): TaskDefaults {
     storeErrorsEvenIfIgnored: settings.taskStoreErrorsEvenIfIgnored,
     storeUndefined: settings.storeUndefined,
     trackStarted: settings.taskTrackStarted,
+    acksLate: settings.taskAcksLate,
+    acksOnFailureOrTimeout: settings.taskAcksOnFailureOrTimeout,
+    timeLimit: settings.taskTimeLimit ?? 0,
+    softTimeLimit: settings.taskSoftTimeLimit ?? 0,
+    dedupe: settings.taskDedupe,
     resultExpires: settings.resultExpires,
     resultExtended: settings.resultExtended,
     acceptContent: settings.acceptContent,
@@ -81,7 +117,15 @@ export const Report = {
   DEAD: 4,
   /** It gave up its message to be run again. */
   REQUEUE: 5,
+  /** It is tried again later, by a message that follows. */
+  RETRY: 6,
 } as const;
+
+/**
+ * What is to be published before jobs are settled, ahead of the reports of these jobs: job, messages, job, messages, and so
+ * on. Only a job that something follows has an entry.
+ */
+export type FollowReport = readonly (Job | readonly WireMessage[])[];
 
 /** A state stored while a task runs: id, state, text, seconds to keep it, where the caller waits for it. */
 export type StateReport = readonly [
@@ -102,16 +146,33 @@ export interface LogReport {
   readonly own: boolean;
 }
 
+/**
+ * How an isolate came to its end: by an error outside a task or an exit (`ended`), by the end of the whole process that it
+ * was alone in (`crashed`), or because its tasks took more memory than they may.
+ */
+export type Death = "ended" | "crashed" | "out of memory";
+
 /** Hears what an isolate has to say. */
 export interface IsolateListener {
   /** `busy` is how many ms the reported jobs ran, all together. Without reports it answers {@linkcode Isolate.ask}. */
   finished(reports: readonly (number | string)[], busy: number): void;
+  /** Kept until the jobs are reported, and forgotten when they never are. */
+  follow(follow: FollowReport): void;
   state(report: StateReport): void;
   log(line: LogReport): void;
-  /** Opens the relay for messages of its tasks, when one first sends or reads; it closes that when it ends. */
-  relay(answer: (answer: RelayAnswer) => void): RelayEnd;
-  /** It has ended by itself: an error outside a task, or an exit. Nothing more comes from it. */
-  died(reason: string): void;
+  /** Opens the line on which its tasks send, read and ask, when one first does; it closes that when it ends. */
+  relay(answer: (answer: RelayAnswer | RecallAnswer) => void): IsolateLine;
+  /** Opens the hub's end for its timers, when a task first sets or cancels one; it closes that when it ends. */
+  hub?(answer: (answer: HubAnswer) => void): HubLink;
+  /** It has ended by itself; nothing more comes from it. `how` is not told where it `"ended"`. */
+  died(reason: string, how?: Death): void;
+}
+
+/** The owner's end of the line on which the tasks of an isolate send, read and ask. */
+export interface IsolateLine {
+  hear(request: RelayRequest | RecallRequest): void;
+  /** The isolate is gone. */
+  close(): void;
 }
 
 /** One isolate, from its start to its end. */
@@ -123,6 +184,8 @@ export interface Isolate {
   run(jobs: readonly (number | string)[]): void;
   /** Asks for a report, be it an empty one: it comes once nothing holds the isolate up. */
   ask(): void;
+  /** Sets the time limits of a task for the runs that start from here on. */
+  setLimits(limits: LimitsOfTask): void;
   /** Ends it at once, whatever runs in it. */
   terminate(): void;
 }

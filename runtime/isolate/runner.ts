@@ -3,7 +3,8 @@
  * fail; each ends with a report.
  */
 import { format } from "node:util";
-import { NotRegistered, outcomeOf, type Reject } from "../protocol/errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { NotRegistered, outcomeOf, type Reject, type Retry } from "../protocol/errors.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import {
   BadMessageError,
@@ -15,21 +16,49 @@ import { ArgumentsError, bindArguments } from "./arguments.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import { MAX_MESSAGES, TTL } from "../channel/message.ts";
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
+import type { HubPort } from "../hub/port.ts";
 import { Correspondence } from "./correspondence.ts";
-import { type IsolateSettings, type LogReport, Report, type StateReport } from "./isolate.ts";
+import { isOneOf } from "./error_kind.ts";
+import {
+  type FollowReport,
+  type IsolateSettings,
+  type LogReport,
+  Report,
+  type StateReport,
+} from "./isolate.ts";
+import { JobQueue } from "./job_queue.ts";
+import { MemoryGauge } from "./memory_gauge.ts";
 import { Outcomes } from "./outcomes.ts";
+import { type RecallAnswer, type RecallRequest, Recollection } from "./recollection.ts";
 import { Reports } from "./reports.ts";
-import { errorName, type RegisteredTask } from "./task_definition.ts";
-import { correspondenceOf, runningTask, TaskContext, type TaskHost } from "./task_context.ts";
+import { isFinal, planRetry, retriedError } from "./retry.ts";
+import { SoftLimit } from "./soft_limit.ts";
+import { nameOf, type RegisteredTask } from "./task_definition.ts";
+import {
+  correspondenceOf,
+  endContext,
+  retryOf,
+  runningTask,
+  TaskContext,
+  type TaskHost,
+  timersOf,
+} from "./task_context.ts";
+import { callEndHooks, hearsOfEnds, isThenable, type RunEnd, startWithHook } from "./task_hooks.ts";
+import { type LimitsOfTask, TimeLimits } from "./time_limits.ts";
+import { RunTimers } from "./timers.ts";
 import { userTrace } from "./user_trace.ts";
 
 /** Where a runner's words go. */
 export interface RunnerOutput {
   /** `[busy ms, ...reports]`, see `isolate.ts`. */
   report(message: (number | string)[]): void;
+  /** What follows jobs, just before their reports. */
+  follow(follow: FollowReport): void;
   state(state: StateReport): void;
-  /** Messages of tasks; the answers come by {@linkcode Runner.hear}. */
-  relay(request: RelayRequest): void;
+  /** Messages of tasks, and questions about them; the answers come by {@linkcode Runner.hear}. */
+  relay(request: RelayRequest | RecallRequest): void;
+  /** Where timers are set, if they can be. */
+  readonly hub?: HubPort;
   /** Milliseconds between two progresses of a task that are stored, at least. */
   readonly progressEvery: number;
   /** `own` marks what the task says itself. */
@@ -39,16 +68,21 @@ export interface RunnerOutput {
 /** One run of a task. */
 interface Run {
   readonly job: Job;
+  readonly text: string;
   readonly request: TaskRequest;
   readonly task: RegisteredTask;
   /** By `performance.now()`. */
   readonly started: number;
+  /** Once its function is called. */
+  context: TaskContext | undefined;
+  softLimit: SoftLimit | undefined;
 }
 
 /** The jobs of one isolate, at most `slots` at once. */
 export class Runner {
-  /** Set once the modules are loaded. */
-  tasks: ReadonlyMap<string, RegisteredTask> = new Map();
+  #tasks: ReadonlyMap<string, RegisteredTask> = new Map();
+  /** Names of the tasks that it runs; undefined for all. */
+  readonly #served: ReadonlySet<string> | undefined;
   readonly #settings: IsolateSettings;
   readonly #limits: MessageLimits;
   readonly #board: ClaimBoard;
@@ -56,30 +90,43 @@ export class Runner {
   readonly #outcomes: Outcomes;
   readonly #output: RunnerOutput;
   readonly #host: TaskHost;
-  readonly #now: () => number;
-  /** job, text, job, text: handed over and perhaps not claimed yet. */
-  #queue: (number | string)[] = [];
-  #head = 0;
+  readonly #recollection: Recollection;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #timeLimits: TimeLimits;
+  readonly #memory: MemoryGauge | undefined;
+  readonly #queue: JobQueue;
   #running = 0;
   /** By the number that the relay knows a run by. */
   readonly #correspondences = new Map<number, Correspondence>();
   #corresponding = 0;
 
-  /** `now` tells the time that ETAs and expiry are about, in ms since 1970. */
+  /** `clock` tells the time that ETAs, expiry and soft limits are about; `random` is as `Math.random`. */
   constructor(
     settings: IsolateSettings,
     board: ClaimBoard,
     output: RunnerOutput,
-    now: () => number = Date.now,
+    clock: Clock = systemClock,
+    random: () => number = Math.random,
   ) {
     const { maxBodyBytes, acceptContent } = settings.defaults;
     this.#settings = settings;
+    this.#served = settings.serves && new Set(settings.serves);
     this.#limits = { maxBodyBytes, accept: acceptContent };
     this.#board = board;
-    this.#reports = new Reports(board, (message) => output.report(message));
-    this.#now = now;
-    this.#outcomes = new Outcomes(settings, now);
+    this.#reports = new Reports(
+      board,
+      (message) => output.report(message),
+      (follow) => output.follow(follow),
+    );
+    this.#clock = clock;
+    this.#random = random;
+    this.#queue = new JobQueue(board, clock);
+    this.#timeLimits = new TimeLimits(settings.defaults);
+    this.#memory = settings.lifetime.memory !== null ? new MemoryGauge(board) : undefined;
+    this.#outcomes = new Outcomes(settings, () => clock.now());
     this.#output = output;
+    this.#recollection = new Recollection((request) => output.relay(request));
     const say = (level: LogReport["level"]) => (...values: unknown[]) =>
       output.log(level, format(...values), true);
     this.#host = {
@@ -87,18 +134,33 @@ export class Runner {
       log: { debug: say("debug"), info: say("info"), warning: say("warning"), error: say("error") },
       storeState: (request, state, meta) => this.#storeState(request, state, meta),
       correspond: (request) => this.#correspond(request),
+      timers: (request) => this.#timersOf(request),
+      retry: (request, text, options) =>
+        planRetry(text, request, this.#tasks.get(request.task), options, this.#clock.now()),
     };
+  }
+
+  /** Set once the modules are loaded. */
+  set tasks(tasks: ReadonlyMap<string, RegisteredTask>) {
+    this.#tasks = tasks;
+    this.#queue.know(tasks.values(), this.#settings.slots);
+  }
+
+  /** Sets the time limits of a task for the runs that start from here on. */
+  setLimits(limits: LimitsOfTask): void {
+    this.#timeLimits.set(limits);
   }
 
   /** Adds jobs (job, text, job, text) and runs what there is room for; no jobs are a question, answered at once. */
   take(jobs: readonly (number | string)[]): void {
-    if (jobs.length === 0) return this.#reports.answer();
-    for (let i = 0; i < jobs.length; i++) this.#queue.push(jobs[i]);
+    this.#queue.add(jobs);
+    if (jobs.length === 0) this.#reports.answer();
     this.#next();
   }
 
   /** Hears what became of messages of tasks. */
-  hear(answer: RelayAnswer): void {
+  hear(answer: RelayAnswer | RecallAnswer): void {
+    if (answer.kind === "recalled") return this.#recollection.hear(answer);
     this.#correspondences.get(answer.run)?.hear(answer);
     if (answer.kind === "finished") this.#correspondences.delete(answer.run);
   }
@@ -110,18 +172,13 @@ export class Runner {
 
   #next(): void {
     let now = performance.now();
-    while (this.#running < this.#settings.slots && this.#head < this.#queue.length) {
-      const job = this.#queue[this.#head++] as Job;
-      const text = this.#queue[this.#head++] as string;
-      if (!this.#board.claim(job, this.#now())) continue;
-      this.#decode(job, text, now);
+    while (this.#running < this.#settings.slots && this.#queue.claim(this.#running)) {
+      this.#decode(this.#queue.job, this.#queue.text, now);
       now = performance.now();
       this.#reports.flushLate(now);
     }
-    if (this.#head === this.#queue.length) {
-      this.#queue.length = 0;
-      this.#head = 0;
-    }
+    if (this.#running === 0) this.#queue.share(false);
+    this.#memory?.look(now);
     // With nothing running nothing else will be finished soon; otherwise whoever runs lets a timer through.
     if (this.#running === 0) this.#reports.flush();
     else this.#reports.flushSoon();
@@ -133,20 +190,47 @@ export class Runner {
       request = decodeTask(text, this.#limits);
     } catch (error) {
       if (!(error instanceof BadMessageError)) throw error;
-      return this.#reports.add(job, Report.DEAD, error.id ?? "", "", error.reason);
+      return this.#reports.add(job, Report.DEAD, error.id ?? "", this.#outcomes.unreadable(error), error.reason);
     }
-    const task = this.tasks.get(request.task);
-    if (task !== undefined) return this.#check({ job, request, task, started });
+    const task = this.#tasks.get(request.task);
+    if (task !== undefined && this.#serves(request.task)) {
+      const run: Run = { job, text, request, task, started, context: undefined, softLimit: undefined };
+      this.#queue.share(task.options.exclusive === true);
+      return request.redelivered && this.#outcomes.dedupes(request, task)
+        ? this.#recall(run)
+        : this.#check(run);
+    }
     const error = new NotRegistered(request.task);
     this.#refuse(job, request, error, `the task ${request.task} is not registered here`);
   }
 
+  /** A module may have other tasks beside them, whose demands this isolate does not meet. */
+  #serves(task: string): boolean {
+    return this.#served === undefined || this.#served.has(task);
+  }
+
+  /** It may have run before: perhaps its result is known. */
+  #recall(run: Run): void {
+    this.#running++;
+    this.#recollection.finalResult(run.request).then((result) => {
+      this.#running--;
+      if (result === undefined) this.#check(run);
+      else {
+        this.#tell(run, "info", `is not run again: its result is stored already, ${result.status}`);
+        this.#reports.add(run.job, Report.SUCCESS, run.request.id, "", 0);
+      }
+      this.#next();
+    });
+  }
+
   #check(run: Run): void {
     const { job, request, task } = run;
-    const now = this.#now();
+    const now = this.#clock.now();
     if (request.expires !== null && request.expires <= now) return this.#expire(run);
     if (request.eta !== null && request.eta > now) {
-      return this.#reports.add(job, Report.DELAYED, request.id, "", request.eta);
+      // Nobody has to wait for longer than that to hear that it expired.
+      const due = Math.min(request.eta, request.expires ?? Infinity);
+      return this.#reports.add(job, Report.DELAYED, request.id, "", due);
     }
     let args: unknown[];
     try {
@@ -164,18 +248,24 @@ export class Runner {
     if (task.options.trackStarted ?? this.#settings.defaults.trackStarted) {
       this.#storeState(request, "STARTED", { pid: this.#settings.pid, hostname: this.#settings.hostname });
     }
-    const context = new TaskContext(request, this.#host);
+    this.#limit(run);
+    const context = run.context = new TaskContext(request, this.#host, run.softLimit, run.text);
     let value: unknown;
     try {
-      value = task.options.bind
+      value = task.options.onBeforeStart !== undefined
+        ? runningTask.run(context, startWithHook, task, context, args)
+        : task.options.bind
         ? runningTask.run(context, task.run, context, ...args)
         : runningTask.run(context, task.run, ...args);
-    } catch (error) {
+    } catch (thrown) {
+      const error = retriedError(context, task, reasonOf(run, thrown), this.#random);
       return this.#finish(run, context, isFinal(error), () => this.#fail(run, error));
     }
     if (!isThenable(value)) {
       // The usual task costs nothing more.
-      if (correspondenceOf(context) === undefined) return this.#succeed(run, value);
+      if (correspondenceOf(context) === undefined && timersOf(context) === undefined) {
+        return this.#succeed(run, value);
+      }
       return this.#finish(run, context, true, () => this.#succeed(run, value));
     }
     this.#running++;
@@ -186,13 +276,26 @@ export class Runner {
     };
     value.then(
       (value) => leave(true, () => this.#succeed(run, value)),
-      (error) => leave(isFinal(error), () => this.#fail(run, error)),
+      (thrown) => {
+        const error = retriedError(context, task, reasonOf(run, thrown), this.#random);
+        leave(isFinal(error), () => this.#fail(run, error));
+      },
     );
   }
 
-  /** Settles a run once what it has sent is stored, so that whoever has its result can have all of that, too. */
+  /** From here on its time counts. */
+  #limit(run: Run): void {
+    const { job, request, task: { options } } = run;
+    const hard = this.#timeLimits.hard(request, options), soft = this.#timeLimits.soft(request, options);
+    if (hard > 0) this.#board.limit(job, hard);
+    if (soft === 0) return;
+    const tell = () => this.#tell(run, "warning", `has exceeded its soft time limit of ${soft} s`);
+    run.softLimit = new SoftLimit(soft, this.#clock, tell);
+  }
+
+  /** Settles a run once what it has sent and set is held, so that whoever has its result can have all of that, too. */
   #finish(run: Run, context: TaskContext, isFinal: boolean, settle: () => void): void {
-    const stored = correspondenceOf(context)?.finish(isFinal);
+    const stored = both(correspondenceOf(context)?.finish(isFinal), timersOf(context)?.finish());
     if (stored === undefined) return settle();
     this.#running++;
     const leave = (settle: () => void) => {
@@ -205,7 +308,7 @@ export class Runner {
 
   #correspond(request: TaskRequest): Correspondence {
     const run = ++this.#corresponding;
-    const own = this.tasks.get(request.task)?.options.messages ?? {};
+    const own = this.#tasks.get(request.task)?.options.messages ?? {};
     const correspondence = new Correspondence({
       run,
       id: request.id,
@@ -218,9 +321,22 @@ export class Runner {
     return correspondence;
   }
 
+  #timersOf(request: TaskRequest): RunTimers {
+    const { hub: port } = this.#output;
+    if (port === undefined) throw new Error("there is no timer hub where this task runs");
+    return new RunTimers({
+      port,
+      request,
+      now: () => this.#clock.now(),
+      maxBodyBytes: this.#settings.defaults.maxBodyBytes,
+      nameOf: (task) => nameOf(task, this.#tasks),
+    });
+  }
+
   #succeed(run: Run, value: unknown): void {
     const { job, request, task, started } = run;
     const { logSuccess } = this.#settings;
+    run.softLimit?.end();
     const stores = this.#outcomes.storesValue(request, task, value);
     let json = "";
     try {
@@ -232,24 +348,73 @@ export class Runner {
     this.#reports.ran(task.name, took);
     if (logSuccess) this.#tell(run, "info", `succeeded in ${(took / 1000).toFixed(4)}s: ${shortened(json)}`);
     const text = stores ? this.#outcomes.success(request, json) : "";
-    this.#reports.add(job, Report.SUCCESS, request.id, text, this.#outcomes.ttl(task));
+    this.#conclude(run, Report.SUCCESS, text, { status: "SUCCESS", value, traceback: null });
   }
 
   #fail(run: Run, error: unknown): void {
     const { job, request, task, started } = run;
+    run.softLimit?.end();
     this.#reports.ran(task.name, performance.now() - started);
     const outcome = outcomeOf(error);
+    if (outcome === "retry") return this.#retry(run, error as Retry);
+    if (outcome !== undefined) this.#follow(run);
     if (outcome === "ignore") return this.#reports.add(job, Report.SUCCESS, request.id, "", 0);
     if (outcome === "reject") {
       const { requeue, message } = error as Reject;
       if (requeue) return this.#reports.add(job, Report.REQUEUE, request.id, "", 0);
-      return this.#reports.add(job, Report.DEAD, request.id, "", `rejected by the task: ${message}`);
+      const text = this.#outcomes.failure(request, task, error);
+      return this.#reports.add(job, Report.DEAD, request.id, text, `rejected by the task: ${message}`);
     }
-    const expected = task.options.throws?.some((kind) => isOfKind(error, kind)) ?? false;
-    if (expected) this.#tell(run, "info", `raised expected: ${String(error)}`);
-    else this.#tell(run, "error", `raised unexpected: ${userTrace(error) ?? String(error)}`);
-    const text = this.#outcomes.failure(request, task, error);
-    this.#reports.add(job, Report.FAILURE, request.id, text, this.#outcomes.ttl(task));
+    const traceback = userTrace(error);
+    if (isOneOf(error, task.options.throws)) this.#tell(run, "info", `raised expected: ${String(error)}`);
+    else this.#tell(run, "error", `raised unexpected: ${traceback ?? String(error)}`);
+    const text = this.#outcomes.failure(request, task, error, traceback);
+    this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
+  }
+
+  #retry(run: Run, error: Retry): void {
+    const { request, task } = run;
+    const traceback = userTrace(error);
+    this.#tell(run, "info", `is to run again: ${error.message}`);
+    const text = this.#outcomes.retry(request, task, error, traceback);
+    this.#conclude(run, Report.RETRY, text, { status: "RETRY", value: error.cause, traceback });
+  }
+
+  /** Reports a run with what follows it, once those who want to hear of its end have. */
+  #conclude(run: Run, report: number, text: string, end: RunEnd): void {
+    const { job, request, task, context } = run;
+    const add = () => {
+      this.#follow(run);
+      if (report === Report.FAILURE && this.#isKept(task)) {
+        this.#reports.add(job, Report.DEAD, request.id, text, `the task failed: ${String(end.value)}`);
+      } else {
+        this.#reports.add(job, report, request.id, text, this.#outcomes.ttl(task));
+      }
+    };
+    if (context === undefined || !hearsOfEnds(task.options)) return add();
+    const failed = (hook: string, error: unknown) =>
+      this.#tell(run, "error", `has a hook that failed, ${hook}: ${userTrace(error) ?? String(error)}`);
+    endContext(context);
+    const heard = runningTask.run(context, callEndHooks, task.options, context, end, failed);
+    if (heard === undefined) return add();
+    this.#running++;
+    heard.then(() => {
+      this.#running--;
+      add();
+      this.#next();
+    });
+  }
+
+  /** Whether the message of a task that failed is kept as a dead letter. */
+  #isKept({ options }: RegisteredTask): boolean {
+    const { acksLate, acksOnFailureOrTimeout } = this.#settings.defaults;
+    return !(options.acksOnFailureOrTimeout ?? acksOnFailureOrTimeout) && (options.acksLate ?? acksLate);
+  }
+
+  /** Hands over what goes out when a run is settled: for now the message of its retry. */
+  #follow({ job, context }: Run): void {
+    const retry = context && retryOf(context);
+    if (retry !== undefined) this.#reports.follow(job, [retry.message]);
   }
 
   #expire(run: Run): void {
@@ -265,7 +430,7 @@ export class Runner {
   }
 
   #storeState(request: TaskRequest, state: string, meta: unknown): void {
-    const task = this.tasks.get(request.task);
+    const task = this.#tasks.get(request.task);
     const report = task && this.#outcomes.state(request, task, state, meta);
     if (report !== undefined) this.#output.state(report);
   }
@@ -277,26 +442,21 @@ export class Runner {
   }
 }
 
+/** What a run failed with: where its soft limit made something else give up, that limit. */
+function reasonOf({ softLimit }: Run, thrown: unknown): unknown {
+  return softLimit === undefined ? thrown : softLimit.reasonOf(thrown);
+}
+
 const LONGEST_SHOWN = 1024;
 /** Seconds without room after which a task that sends fails. */
 const ROOM_PATIENCE = 30;
 
-/** Whether a task that threw this will not run again by itself. */
-function isFinal(error: unknown): boolean {
-  return !(outcomeOf(error) === "reject" && (error as Reject).requeue);
+/** Resolves when both have; nothing where there is nothing to wait for. */
+function both(one: Promise<void> | undefined, other: Promise<void> | undefined): Promise<void> | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Promise.all([one, other]).then(() => {});
 }
 
 function shortened(json: string): string {
   return json.length > LONGEST_SHOWN ? `${json.slice(0, LONGEST_SHOWN - 3)}...` : json;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as PromiseLike<unknown>).then === "function";
-}
-
-function isOfKind(error: unknown, kind: string | (new (...args: never[]) => Error)): boolean {
-  return typeof kind === "string"
-    ? error instanceof Error && errorName(kind) === error.name
-    : error instanceof kind;
 }

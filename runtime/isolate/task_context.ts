@@ -3,8 +3,13 @@
  * handed over by `bind: true`, or asked for from anywhere inside a run by {@linkcode currentTask}.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { CancelAnswer } from "../hub/port.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
+import type { Retry } from "../protocol/errors.ts";
 import type { Correspondence, TaskProgress } from "./correspondence.ts";
+import type { PlannedRetry, RetryOptions } from "./retry.ts";
+import type { RunTimers, Timer, TimerCallback, TimerOptions } from "./timers.ts";
+import type { SoftLimit } from "./soft_limit.ts";
 
 /** Where a task's log lines go. */
 export interface TaskLog {
@@ -26,10 +31,34 @@ export interface TaskHost {
   storeState(request: TaskRequest, state: string, meta: unknown): void;
   /** What the running task says and hears beside its result. */
   correspond(request: TaskRequest): Correspondence;
+  /**
+   * Plans one more try of the task whose message is `text`.
+   * @throws When it may not be tried again.
+   */
+  retry(request: TaskRequest, text: string, options: RetryOptions): PlannedRetry;
+  /** The timers that the running task sets. @throws {Error} Where there is no hub for them. */
+  timers(request: TaskRequest): RunTimers;
+}
+
+/** Timers that other tasks have set, or this one. */
+export interface TaskTimers {
+  /**
+   * Takes a timer back by its id, wherever it is: in this worker, in another one, in the broker. After `"cancelled"` its
+   * callback is not called. `"too late"`: it was due already, is cancelled, or never was; `"unknown"`: its worker gives no
+   * answer.
+   */
+  cancel(id: string): Promise<CancelAnswer>;
 }
 
 /** What a run has said and heard so far; undefined where it has done neither. */
 export let correspondenceOf: (context: TaskContext) => Correspondence | undefined;
+/** The retry that a run has asked for, the last one if there were several. */
+export let retryOf: (context: TaskContext) => PlannedRetry | undefined;
+/** The run is over but for its hooks: it sends, reads and retries no more. */
+export let endContext: (context: TaskContext) => void;
+
+/** The timers that a run has set; undefined where it has set none. */
+export let timersOf: (context: TaskContext) => RunTimers | undefined;
 
 /**
  * The context of one run of one task.
@@ -47,16 +76,27 @@ export let correspondenceOf: (context: TaskContext) => Correspondence | undefine
 export class TaskContext {
   readonly #request: TaskRequest;
   readonly #host: TaskHost;
+  readonly #softLimit: SoftLimit | undefined;
+  readonly #text: string;
   #correspondence: Correspondence | undefined;
+  #retry: PlannedRetry | undefined;
+  #hasEnded = false;
+  #timers: RunTimers | undefined;
+  #signal: AbortSignal | undefined;
 
   static {
     correspondenceOf = (context) => context.#correspondence;
+    retryOf = (context) => context.#retry;
+    endContext = (context) => void (context.#hasEnded = true);
+    timersOf = (context) => context.#timers;
   }
 
-  /** Made by the isolate for each run. */
-  constructor(request: TaskRequest, host: TaskHost) {
+  /** Made by the isolate for each run; `text` is its message. */
+  constructor(request: TaskRequest, host: TaskHost, softLimit?: SoftLimit, text = "") {
     this.#request = request;
     this.#host = host;
+    this.#softLimit = softLimit;
+    this.#text = text;
   }
 
   /** The task's id (Celery: `request.id`). */
@@ -78,6 +118,19 @@ export class TaskContext {
   /** How often it was retried; 0 at first. */
   get retries(): number {
     return this.#request.retries;
+  }
+  /** The limits that the call gave it, in seconds (Celery: `request.timelimit`); those of the task stand in its options. */
+  get timeLimits(): { readonly hard: number | null; readonly soft: number | null } {
+    const [hard, soft] = this.#request.timeLimit;
+    return { hard, soft };
+  }
+  /**
+   * Aborts when the task's soft time limit is over, and for no other reason. Its reason is a
+   * {@linkcode SoftTimeLimitExceeded}, fit to be thrown: hand the signal to what the task waits for, or ask `ctx.signal`
+   * anew in a loop, as in `ctx.signal.throwIfAborted()`, which a loop that blocks its isolate can do, too.
+   */
+  get signal(): AbortSignal {
+    return this.#softLimit?.signal ?? (this.#signal ??= new AbortController().signal);
   }
   /** The earliest start that the call asked for, or null. */
   get eta(): Date | null {
@@ -172,7 +225,109 @@ export class TaskContext {
     return this.#beside.messages(options.signal) as AsyncIterable<Message>;
   }
 
+  /**
+   * Calls a task in so many seconds: it is published when it is due, for any worker to run. Nothing is waited for here;
+   * {@linkcode Timer.cancel} or `timers.cancel(id)` takes it back. It waits in the memory of this worker and is lost
+   * when that ends, unless it is `durable`.
+   *
+   * @param seconds 0 or more. Neither a clock that is set nor summer time changes them.
+   * @param callback A task of this worker, or the name of any.
+   * @throws {RangeError} For a time that is none.
+   * @throws {TypeError} For a callback that is no task.
+   * @throws {UnserializableError} For arguments that no message can carry.
+   * @throws {TimerLimitError} When the worker holds as many as it may (`workerMaxTimers`) for certain; else see
+   * {@linkcode Timer.held}.
+   */
+  callAfter<Args extends unknown[]>(
+    seconds: number,
+    callback: TimerCallback<Args>,
+    args?: NoInfer<Args>,
+    kwargs?: Readonly<Record<string, unknown>>,
+    options?: TimerOptions,
+  ): Timer {
+    return this.#own.after(seconds, callback, args, kwargs, options);
+  }
+
+  /**
+   * Calls a task at a time of the wall clock, as {@linkcode TaskContext.callAfter} does. Where that clock is set, the
+   * timer goes by what it shows then; a time that has passed is due at once.
+   *
+   * @throws As {@linkcode TaskContext.callAfter}.
+   */
+  callAt<Args extends unknown[]>(
+    date: Date,
+    callback: TimerCallback<Args>,
+    args?: NoInfer<Args>,
+    kwargs?: Readonly<Record<string, unknown>>,
+    options?: TimerOptions,
+  ): Timer {
+    return this.#own.at(date, callback, args, kwargs, options);
+  }
+
+  /**
+   * Calls a task again and again, the first time in `every` seconds, until it is cancelled or the worker ends. Times that
+   * go by while the machine sleeps are left out. What must survive the worker is a periodic task instead.
+   *
+   * @param every 0.001 seconds or more.
+   * @throws As {@linkcode TaskContext.callAfter}.
+   */
+  callRepeatedly<Args extends unknown[]>(
+    every: number,
+    callback: TimerCallback<Args>,
+    args?: NoInfer<Args>,
+    kwargs?: Readonly<Record<string, unknown>>,
+    options?: Omit<TimerOptions, "durable">,
+  ): Timer {
+    return this.#own.repeatedly(every, callback, args, kwargs, options);
+  }
+
+  /** Takes timers back by their ids. */
+  get timers(): TaskTimers {
+    return this.#own;
+  }
+
+  get #own(): RunTimers {
+    return this.#timers ??= this.#host.timers(this.#request);
+  }
+
+  /**
+   * Runs the task again later, instead of ending it: throws a {@linkcode Retry}, with or without `throw` in front. Its
+   * message goes out again with the same id, `retries` one higher, when this run is settled; until then its state is
+   * RETRY.
+   *
+   * @example
+   * ```ts
+   * import { task } from "../../mod.ts";
+   *
+   * export const fetchPage = task({ bind: true, maxRetries: 5 }, async (ctx, url: string) => {
+   *   const response = await fetch(url);
+   *   if (response.status === 503) throw ctx.retry({ countdown: 30, exc: new Error("the server is busy") });
+   *   return await response.text();
+   * });
+   * ```
+   *
+   * @throws {Retry} Unless `throw` is false; then it is returned.
+   * @throws `exc`, or {@linkcode MaxRetriesExceededError}, when it was retried as often as it may be.
+   */
+  retry(options: RetryOptions & { readonly throw: false }): Retry;
+  /** As above. */
+  retry(options?: RetryOptions): never;
+  /** As above. */
+  retry(options: RetryOptions = {}): Retry {
+    this.#checkEnd();
+    this.#retry = this.#host.retry(this.#request, this.#text, options);
+    if (options.throw === false) return this.#retry.error;
+    throw this.#retry.error;
+  }
+
+  #checkEnd(): void {
+    if (this.#hasEnded) {
+      throw new Error(`the task ${this.id} has ended: its hooks send, read and retry nothing`);
+    }
+  }
+
   get #beside(): Correspondence {
+    this.#checkEnd();
     return this.#correspondence ??= this.#host.correspond(this.#request);
   }
 }

@@ -2,10 +2,14 @@
  * What a task module says of its tasks: the options beside the function. Read in the isolate when it loads the
  * modules (before **run**), and by the client for the defaults of a call (**publish**).
  */
+import { type ErrorKind, errorName } from "./error_kind.ts";
+import { plainPermissions, type TaskPermissions } from "./permissions.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { TaskContext } from "./task_context.ts";
+import { HOOKS, type TaskHooks } from "./task_hooks.ts";
 
 /** Options of one task, all optional. Celery's name in brackets where it differs by more than its case. */
-export interface TaskOptions {
+export interface TaskOptions extends RetryPolicy, TaskHooks {
   /** The name on the wire. Default: `<module>.<export>`. */
   readonly name?: string;
   /** Names of the parameters, in order: keyword arguments fill them, an unknown or missing one fails the task. */
@@ -34,12 +38,50 @@ export interface TaskOptions {
   readonly acksLate?: boolean;
   /** Runs again, instead of failing with `WorkerLostError`, when its isolate dies. Default false. */
   readonly rejectOnWorkerLost?: boolean;
+  /**
+   * Acknowledges a message whose task has failed or met its time limit; otherwise it is kept as a dead letter. Of those that
+   * are acknowledged after the run. Default: the setting `taskAcksOnFailureOrTimeout`, true.
+   */
+  readonly acksOnFailureOrTimeout?: boolean;
+  /**
+   * Seconds it may run. Then its isolate is ended, whatever it does, and the task fails with `TimeLimitExceeded`. Default: the
+   * setting `taskTimeLimit`; 0 is no limit.
+   */
+  readonly timeLimit?: number;
+  /**
+   * Seconds after which its `ctx.signal` aborts, for it to end in its own way. Default: the setting `taskSoftTimeLimit`; 0 is
+   * no limit.
+   */
+  readonly softTimeLimit?: number;
+  /** While it runs nothing else runs in its isolate, however many slots that has. Default false. */
+  readonly exclusive?: boolean;
+  /**
+   * Where it runs: in a thread of the worker, or in a process of its own, whose crash harms nobody else. Tasks with the same
+   * demands share isolates. Default `"thread"`, with a `memoryLimit` `"process"`.
+   */
+  readonly isolation?: "thread" | "process";
+  /**
+   * How much memory its process may take for it: `"256MB"`, `"1GB"`, or bytes. With more the process is ended, and the task
+   * fails with `MemoryLimitExceeded`. Default: none.
+   */
+  readonly memoryLimit?: number | string;
+  /**
+   * What it may reach from its isolate, on Deno: `"none"`, `"inherit"` (all that its worker may), or kinds of access, as
+   * `{ read: ["data"], net: ["api.example.com:443"] }`, each denied that is not named. Bun can't enforce it and refuses such
+   * tasks. Default: `"inherit"`, and `"none"` in a worker with `--sandbox`.
+   */
+  readonly permissions?: TaskPermissions;
   /** Stores STARTED when it starts. Default: the setting `taskTrackStarted`. */
   readonly trackStarted?: boolean;
   /** Error classes (or their names) that are expected: logged in one line, without their trace. */
-  readonly throws?: readonly (string | (new (...args: never[]) => Error))[];
+  readonly throws?: readonly ErrorKind[];
   /** How what it sends by `ctx.send` is bounded. */
   readonly messages?: MessageLimits;
+  /**
+   * Does not run a redelivered message again whose result is stored already and final. Default: the setting `taskDedupe`,
+   * true.
+   */
+  readonly dedupe?: boolean;
 }
 
 /** How the messages that a task sends are bounded. */
@@ -90,8 +132,15 @@ export interface TaskDescription {
   /** Names of its parameters, where its options say them. */
   readonly params: readonly string[] | null;
   /** The options that were given, without what can't be copied between threads. */
-  readonly options: Omit<TaskOptions, "throws"> & { readonly throws?: readonly string[] };
+  readonly options:
+    & Omit<TaskOptions, ErrorOption | keyof TaskHooks>
+    & {
+      readonly [option in ErrorOption]?: readonly string[];
+    };
 }
+
+/** Options that name errors. */
+type ErrorOption = "throws" | "autoretryFor" | "dontAutoretryFor";
 
 /** The tasks of one module's exports. */
 export function tasksOf(
@@ -119,6 +168,18 @@ export function tasksOf(
   return tasks;
 }
 
+/** The name under which a function, or what `task()` made of it, is one of `tasks`; undefined where it is none. */
+export function nameOf(fn: unknown, tasks: ReadonlyMap<string, RegisteredTask>): string | undefined {
+  const marked = fn as MarkedFunction;
+  const name = marked[TASK_NAME] ?? marked[TASK_OPTIONS]?.name;
+  if (name !== undefined) return name;
+  const run = marked[TASK_FUNCTION] ?? fn;
+  for (const task of tasks.values()) {
+    if (task.run === run || (task.run as MarkedFunction)[TASK_FUNCTION] === run) return task.name;
+  }
+  return undefined;
+}
+
 // An exported class is most often an error or a type that tasks share; `new` is not how a task is run.
 function isClass(value: unknown): boolean {
   return /^class[\s{]/.test(Function.prototype.toString.call(value));
@@ -126,12 +187,20 @@ function isClass(value: unknown): boolean {
 
 /** Describes a task for other threads. */
 export function describeTask(task: RegisteredTask): TaskDescription {
-  const { throws, ...options } = task.options;
+  const options: Record<string, unknown> = { ...task.options };
+  for (const hook of HOOKS) delete options[hook];
+  for (const option of ["throws", "autoretryFor", "dontAutoretryFor"] as const) {
+    const kinds = task.options[option];
+    if (kinds !== undefined) options[option] = kinds.map(errorName);
+  }
+  if (task.options.permissions !== undefined) {
+    options.permissions = plainPermissions(task.options.permissions);
+  }
   return {
     name: task.name,
     module: task.module,
     params: task.options.params ?? null,
-    options: throws === undefined ? options : { ...options, throws: throws.map(errorName) },
+    options: options as TaskDescription["options"],
   };
 }
 
@@ -146,11 +215,6 @@ export function taskChanges(before: readonly TaskDescription[], now: readonly Ta
       `~${name}`
     ),
   ];
-}
-
-/** The name of an error class, or the name itself. */
-export function errorName(kind: string | (new (...args: never[]) => Error)): string {
-  return typeof kind === "string" ? kind : kind.name;
 }
 
 /** The bound form of a task's function. */

@@ -4,6 +4,7 @@ import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
 import { PortEnd } from "./port_end.ts";
 import type { TaskDescription } from "./task_definition.ts";
 import { IsolateThread } from "./thread.ts";
+import type { LimitsOfTask } from "./time_limits.ts";
 
 /** A Web Worker that runs jobs. */
 export class WebWorkerIsolate implements Isolate {
@@ -26,7 +27,10 @@ export class WebWorkerIsolate implements Isolate {
 
   start(): Promise<readonly TaskDescription[]> {
     this.#thread = new IsolateThread(this.#settings, this.board, {
-      hear: (message) => this.#end.hear(message),
+      hear: (message) => {
+        if ("kind" in message && message.kind === "log") this.board.logLineWritten();
+        this.#end.hear(message);
+      },
       failed: (reason) => {
         this.#end.fail(`the isolate failed: ${reason}`);
         this.#ended(reason);
@@ -41,6 +45,10 @@ export class WebWorkerIsolate implements Isolate {
 
   ask(): void {
     this.#thread?.post([]);
+  }
+
+  setLimits(limits: LimitsOfTask): void {
+    this.#thread?.post({ kind: "limits", limits });
   }
 
   terminate(): void {

@@ -75,6 +75,7 @@ export class TaskRevokedError extends TaskError {
 
 /** The task failed and was tried again as often as it may be. */
 export class MaxRetriesExceededError extends TaskError {
+  /** `message` says of which task. */
   constructor(message = "the task was retried as often as it may be", options: TaskErrorOptions = {}) {
     super(message, { type: "MaxRetriesExceededError", ...options });
   }
@@ -100,6 +101,7 @@ export class WorkerLostError extends TaskError {
 
 /** The task ran longer than its hard limit and was ended. */
 export class TimeLimitExceeded extends TaskError {
+  /** `seconds` is the limit. */
   constructor(seconds?: number, options: TaskErrorOptions = {}) {
     const args = seconds === undefined ? [] : [seconds];
     super(`the task ran longer than its time limit${limitText(seconds)}`, {
@@ -113,6 +115,7 @@ export class TimeLimitExceeded extends TaskError {
 
 /** The task's soft limit is over: the reason of the `AbortSignal` in its context, fit to be thrown. */
 export class SoftTimeLimitExceeded extends TaskError {
+  /** `seconds` is the limit. */
   constructor(seconds?: number, options: TaskErrorOptions = {}) {
     const args = seconds === undefined ? [] : [seconds];
     super(`the task ran longer than its soft time limit${limitText(seconds)}`, {
@@ -121,6 +124,14 @@ export class SoftTimeLimitExceeded extends TaskError {
       args,
       ...options,
     });
+  }
+}
+
+/** The task took more memory than its limit, and its process was ended. Celery has no such error. */
+export class MemoryLimitExceeded extends TaskError {
+  /** `why` says how much it may take. */
+  constructor(why = "the task took more memory than it may", options: TaskErrorOptions = {}) {
+    super(why, { type: "MemoryLimitExceeded", ...options });
   }
 }
 
@@ -142,12 +153,16 @@ export function taskErrorOf(
       return new TaskRevokedError(why, options);
     case "MaxRetriesExceededError":
       return new MaxRetriesExceededError(why, options);
+    case "Reject":
+      return new TaskError(why ?? "", options);
     case "ChordError":
       return new ChordError(why, options);
     case "WorkerLostError":
       return new WorkerLostError(why, options);
     case "TimeLimitExceeded":
       return new TimeLimitExceeded(seconds, options);
+    case "MemoryLimitExceeded":
+      return new MemoryLimitExceeded(why, options);
     case "SoftTimeLimitExceeded":
       return new SoftTimeLimitExceeded(seconds, options);
   }
@@ -164,7 +179,26 @@ export class Ignore extends Error {
   readonly [OUTCOME] = "ignore";
 }
 
-/** Thrown by a task that gives its message back: to its queue with `requeue`, else to the dead letters. */
+/** What becomes of a message that its task rejects. */
+export interface RejectOptions {
+  /** Whether it goes back to its queue, to be run again at once. Default false: it is kept as a dead letter. */
+  readonly requeue?: boolean;
+}
+
+/**
+ * Thrown by a task that gives its message back: to its queue with `requeue`, else to the dead letters; then the task has
+ * failed, and `Reject` is what its caller gets.
+ *
+ * @example
+ * ```ts
+ * import { Reject } from "../../mod.ts";
+ *
+ * export function bill(order: { total?: number }): number {
+ *   if (order.total === undefined) throw new Reject("an order without a total");
+ *   return order.total;
+ * }
+ * ```
+ */
 export class Reject extends Error {
   /** Always `"Reject"`. */
   override readonly name = "Reject";
@@ -173,18 +207,35 @@ export class Reject extends Error {
   /** Whether the message goes back to its queue. */
   readonly requeue: boolean;
 
-  /** `reason` stands beside the dead letter. */
-  constructor(reason = "rejected by the task", requeue = false) {
-    super(reason);
+  /** Where callers in Python find its class. */
+  readonly module = "celery.exceptions";
+  /** What a Python caller's has: the reason, and whether it was requeued. */
+  readonly args: readonly unknown[];
+
+  /** `reason` stands beside the dead letter. Both spellings are known: `{ requeue }` alone, and Celery's `(reason, requeue)`. */
+  constructor(reason: string | RejectOptions = {}, options: RejectOptions | boolean = {}) {
+    const why = typeof reason === "string" ? reason : "rejected by the task";
+    super(why);
+    const { requeue = false } = typeof reason !== "string"
+      ? reason
+      : typeof options === "boolean"
+      ? { requeue: options }
+      : options;
     this.requeue = requeue;
+    this.args = [why, requeue];
   }
 }
 
-/** Thrown to run the task again later; what `ctx.retry()` throws. */
+/**
+ * Thrown to run the task again later; what `ctx.retry()` throws. Thrown without it, the task is retried at `when`, or after
+ * its `defaultRetryDelay`.
+ */
 export class Retry extends Error {
+  /** Always `"Retry"`. */
   override readonly name = "Retry";
+  /** Tells the isolate, whichever copy of the library threw it. */
   readonly [OUTCOME] = "retry";
-  /** When it runs again, in milliseconds since 1970; null as soon as it can. */
+  /** When it runs again, in milliseconds since 1970; null: after the task's `defaultRetryDelay`. */
   readonly when: number | null;
 
   /** `cause` is the error that made it retry: it is what the state RETRY shows. */

@@ -7,9 +7,9 @@
  */
 import type { Clock, TimerHandle } from "../clock.ts";
 
-/** One owner of deliveries as its peers see it. */
-export interface OwnerBeat {
-  readonly owner: number;
+/** One owner of what is leased, as its peers see it. */
+export interface OwnerBeat<Owner = number> {
+  readonly owner: Owner;
   /** Counted up by each renewal. */
   readonly beat: number;
 }
@@ -30,15 +30,61 @@ interface Observation {
   readonly since: number;
 }
 
+/**
+ * Finds out which owners are dead: those whose beat it has itself watched standing still for a full lease, with a look at
+ * least every second interval.
+ */
+export class OwnerWatch<Owner> {
+  readonly #lease: number;
+  readonly #interval: number;
+  readonly #watched = new Map<Owner, Observation>();
+  #lastLook = -Infinity;
+
+  /** Both in milliseconds. */
+  constructor(lease: number, interval: number) {
+    this.#lease = lease;
+    this.#interval = interval;
+  }
+
+  /** Looks at all others, `now` by the monotonic clock; `again` is in how many milliseconds to do so next. */
+  look(beats: readonly OwnerBeat<Owner>[], now: number): { dead: OwnerBeat<Owner>[]; again: number } {
+    if (now - this.#lastLook > 2 * this.#interval) this.#watched.clear();
+    this.#lastLook = now;
+    let again = this.#interval;
+    const dead: OwnerBeat<Owner>[] = [];
+    const present = new Set<Owner>();
+    for (const each of beats) {
+      present.add(each.owner);
+      const seen = this.#watched.get(each.owner);
+      if (seen?.beat !== each.beat) {
+        this.#watched.set(each.owner, { beat: each.beat, since: now });
+        continue;
+      }
+      const left = seen.since + this.#lease - now;
+      if (left > 0) {
+        again = Math.min(again, left);
+        continue;
+      }
+      this.#watched.delete(each.owner);
+      dead.push(each);
+    }
+    for (const owner of this.#watched.keys()) if (!present.has(owner)) this.#watched.delete(owner);
+    return { dead, again };
+  }
+
+  /** What was seen so far does not count: there was a gap. */
+  forget(): void {
+    this.#watched.clear();
+  }
+}
+
 /** Renews one receiver's lease and watches those of its peers, from {@linkcode start} to {@linkcode stop}. */
 export class Lease {
   readonly #clock: Clock;
-  readonly #lease: number;
   readonly #interval: number;
   readonly #book: LeaseBook;
   readonly #failed: (error: unknown) => void;
-  readonly #watched = new Map<number, Observation>();
-  #lastLook = -Infinity;
+  readonly #watch: OwnerWatch<number>;
   #timer: TimerHandle;
   #turn: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -46,8 +92,9 @@ export class Lease {
   /** `seconds` is the length of a lease; `failed` hears of each turn that the broker did not answer. */
   constructor(clock: Clock, seconds: number, book: LeaseBook, failed: (error: unknown) => void) {
     this.#clock = clock;
-    this.#lease = seconds * 1000;
-    this.#interval = Math.min(5_000, this.#lease / 3);
+    const lease = seconds * 1000;
+    this.#interval = Math.min(5_000, lease / 3);
+    this.#watch = new OwnerWatch(lease, this.#interval);
     this.#book = book;
     this.#failed = failed;
   }
@@ -71,7 +118,7 @@ export class Lease {
       next = await this.#look();
     } catch (error) {
       // What was not watched without a gap does not count.
-      this.#watched.clear();
+      this.#watch.forget();
       if (!this.#stopped) this.#failed(error);
     }
     if (this.#stopped) return;
@@ -83,28 +130,11 @@ export class Lease {
   /** Looks at the peers once; tells in how many milliseconds to look again. */
   async #look(): Promise<number> {
     const beats = await this.#book.others();
-    const now = this.#clock.monotonic();
-    if (now - this.#lastLook > 2 * this.#interval) this.#watched.clear();
-    this.#lastLook = now;
-    let next = this.#interval;
-    const present = new Set<number>();
-    for (const dead of beats) {
-      present.add(dead.owner);
-      const seen = this.#watched.get(dead.owner);
-      if (seen?.beat !== dead.beat) {
-        this.#watched.set(dead.owner, { beat: dead.beat, since: now });
-        continue;
-      }
-      const left = seen.since + this.#lease - now;
-      if (left > 0) {
-        next = Math.min(next, left);
-        continue;
-      }
-      this.#watched.delete(dead.owner);
-      await this.#book.bury(dead);
+    const { dead, again } = this.#watch.look(beats, this.#clock.monotonic());
+    for (const each of dead) {
+      await this.#book.bury(each);
       if (this.#stopped) break;
     }
-    for (const owner of this.#watched.keys()) if (!present.has(owner)) this.#watched.delete(owner);
-    return next;
+    return again;
   }
 }

@@ -5,8 +5,9 @@
 import type { Clock } from "../clock.ts";
 import type { Job } from "../isolate/claim_board.ts";
 import { JobNumbers } from "../isolate/claim_board.ts";
-import type { Isolate } from "../isolate/isolate.ts";
+import type { FollowReport, Isolate, Lifetime } from "../isolate/isolate.ts";
 import { peekTask } from "../protocol/task_message.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 
 /** How much work, in ms, is handed to an isolate ahead of time. */
@@ -18,6 +19,26 @@ const QUIET_MS = 20;
 export interface Held {
   readonly delivery: Delivery;
   readonly running: boolean;
+  /** When it started, in ms since 1970. */
+  readonly startedAt?: number;
+}
+
+/** A delivery that has run longer than its hard limit. */
+export interface Overdue {
+  readonly delivery: Delivery;
+  /** The limit, in seconds. */
+  readonly limit: number;
+}
+
+/** What a lane is beside its isolate. */
+export interface LaneOptions {
+  readonly clock: Clock;
+  /** Tasks at once. */
+  readonly slots: number;
+  /** How many jobs it may be given ahead of time, however short they are. */
+  readonly ahead?: () => number;
+  /** After how much another takes its place. Default: never. */
+  readonly lifetime?: Lifetime;
 }
 
 /** An isolate with the deliveries that are in it. */
@@ -26,21 +47,39 @@ export class Lane {
   readonly #slots: number;
   readonly #ahead: () => number;
   readonly #clock: Clock;
+  readonly #maxTasks: number;
+  readonly #maxMemory: number;
   readonly #numbers = new JobNumbers();
   /** In the order they were handed over. */
   readonly #held = new Map<Job, Delivery>();
+  /** What is to be published when a job is settled, from when the isolate told it until the job's report. */
+  readonly #follow = new Map<Job, readonly WireMessage[]>();
   readonly #handedOver = new Float64Array(JobNumbers.capacity);
+  /** When jobs that have a hard limit are over it, by the monotonic clock; 0 where that is not known yet. */
+  #deadlines: Float64Array | undefined;
+  /** Given and not taken back. */
+  #given = 0;
+  /** Whose place it has taken: together they run no more than one of them may. */
+  #predecessor: Lane | undefined;
   /** Mean run time of a job in ms, the latest counting most; undefined before the first report. */
   #mean: number | undefined;
   #lastProgress = 0;
+  /** When it was asked for a sign of life that has not come yet. */
+  #askedAt: number | undefined;
   #state: "lively" | "slow" | "blocked" = "lively";
 
-  /** `ahead` is how many jobs it may be given ahead of time, however short they are. */
-  constructor(isolate: Isolate, slots: number, clock: Clock, ahead: () => number = () => QUICK_PACE.ahead) {
+  constructor(isolate: Isolate, { clock, slots, ahead, lifetime }: LaneOptions) {
     this.isolate = isolate;
     this.#slots = slots;
-    this.#ahead = ahead;
+    this.#ahead = ahead ?? (() => QUICK_PACE.ahead);
     this.#clock = clock;
+    this.#maxTasks = lifetime?.tasks ?? Infinity;
+    this.#maxMemory = lifetime?.memory ?? Infinity;
+  }
+
+  /** It takes the place of another, which runs what it has to its end. */
+  takeOver(predecessor: Lane): void {
+    this.#predecessor = predecessor;
   }
 
   /** How many deliveries are in it. */
@@ -50,19 +89,33 @@ export class Lane {
 
   /**
    * How many more it may be given. Before its speed is known, and while it is in a long task, only as many as it
-   * can start at once; none while what it was given is not even started.
+   * can start at once; none while what it was given is not even started, or a task has it for itself.
    */
   get room(): number {
-    return Math.max(0, this.#capacity() - this.#held.size);
+    return Math.max(0, Math.min(this.#capacity() - this.#held.size, this.#maxTasks - this.#given));
   }
 
   /** Whether a slot of it is free, or it has done half of what it may be given: time for more, in one go. */
   get hungry(): boolean {
-    return this.#held.size < this.#slots || this.#held.size * 2 <= this.#capacity();
+    return this.room > 0 && (this.#held.size < this.#slots || this.#held.size * 2 <= this.#capacity());
+  }
+
+  /** Whether it has got as many jobs, or holds as much memory, as it may. */
+  get isSpent(): boolean {
+    return this.#given >= this.#maxTasks || this.isolate.board.heap > this.#maxMemory;
+  }
+
+  /** Whether it will have soon. */
+  get nearsItsEnd(): boolean {
+    return this.#given > 0 && this.#given + this.#capacity() >= this.#maxTasks || this.isSpent;
   }
 
   #capacity(): number {
-    if (this.#state === "blocked") return 0;
+    if (this.#state === "blocked" || this.isolate.board.isExclusive) return 0;
+    if (this.#predecessor !== undefined) {
+      if (this.#predecessor.size > 0) return Math.max(0, this.#slots - this.#predecessor.size);
+      this.#predecessor = undefined;
+    }
     if (this.#state === "slow" || this.#mean === undefined) return this.#slots;
     const ahead = Math.min(this.#ahead(), this.#slots * Math.floor(AHEAD_MS / this.#mean));
     return Math.min(JobNumbers.capacity, this.#slots + ahead);
@@ -77,9 +130,11 @@ export class Lane {
       const job = this.#numbers.take();
       this.#held.set(job, deliveries[i]);
       this.#handedOver[JobNumbers.slotOf(job)] = now;
+      if (this.#deadlines !== undefined) this.#deadlines[JobNumbers.slotOf(job)] = 0;
       this.isolate.board.offer(job);
       jobs.push(job, deliveries[i].text);
     }
+    this.#given += to - from;
     this.isolate.run(jobs);
   }
 
@@ -90,6 +145,21 @@ export class Lane {
     return delivery;
   }
 
+  /** Keeps what follows jobs that are about to be reported. */
+  keepFollow(follow: FollowReport): void {
+    for (let i = 0; i < follow.length; i += 2) {
+      this.#follow.set(follow[i] as Job, follow[i + 1] as readonly WireMessage[]);
+    }
+  }
+
+  /** Gives out what follows a job; mostly nothing. */
+  takeFollow(job: Job): readonly WireMessage[] | undefined {
+    if (this.#follow.size === 0) return undefined;
+    const follow = this.#follow.get(job);
+    this.#follow.delete(job);
+    return follow;
+  }
+
   /** Counts a report of `jobs` jobs that ran `busy` ms together. */
   measure(jobs: number, busy: number): void {
     const mean = Math.max(busy / jobs, 0.001);
@@ -97,11 +167,24 @@ export class Lane {
     this.#mean = this.#mean === undefined ? mean : this.#mean * (1 - weight) + mean * weight;
     this.#lastProgress = this.#clock.monotonic();
     this.#state = "lively";
+    this.#askedAt = undefined;
   }
 
   /** The isolate has answered {@linkcode Isolate.ask}: whatever kept it from starting jobs is over. */
   answered(): void {
+    this.#askedAt = undefined;
     if (this.#state === "blocked" && !this.#has("waiting")) this.#state = "slow";
+  }
+
+  /** Asks for a sign of life where something runs; tells for how many ms none has come. */
+  silence(): number {
+    const now = this.#clock.monotonic();
+    if (this.running === 0) this.#askedAt = undefined;
+    else if (this.#askedAt === undefined) {
+      this.#askedAt = now;
+      this.isolate.ask();
+    }
+    return this.#askedAt === undefined ? 0 : now - this.#askedAt;
   }
 
   /** Looks whether it is in a long task; true when deliveries wait behind one. */
@@ -115,6 +198,32 @@ export class Lane {
   #has(state: "waiting" | "running"): boolean {
     for (const job of this.#held.keys()) if (this.isolate.board.state(job) === state) return true;
     return false;
+  }
+
+  /**
+   * What has run longer than its hard limit. The time is counted from when it was first seen to run, so that a clock which
+   * is set anew ends nothing; how long it had run by then the board tells.
+   */
+  overdue(): Overdue[] {
+    const { board } = this.isolate;
+    if (!board.hasLimits) return [];
+    const deadlines = this.#deadlines ??= new Float64Array(JobNumbers.capacity);
+    const now = this.#clock.monotonic(), time = this.#clock.now();
+    const overdue: Overdue[] = [];
+    for (const [job, delivery] of this.#held) {
+      const state = board.state(job);
+      // Jobs start in the order in which they were handed over.
+      if (state === "waiting") break;
+      const limit = state === "running" ? board.limitOf(job) : 0;
+      if (limit === 0) continue;
+      const slot = JobNumbers.slotOf(job);
+      if (deadlines[slot] === 0) {
+        const ran = Math.min(now - this.#handedOver[slot], Math.max(0, time - board.startedAt(job)));
+        deadlines[slot] = now - ran + limit * 1000;
+      }
+      if (now >= deadlines[slot]) overdue.push({ delivery, limit: rounded(limit) });
+    }
+    return overdue;
   }
 
   /** How many run now. */
@@ -134,17 +243,31 @@ export class Lane {
       this.#remove(job);
       taken.push(delivery);
     }
+    this.#given -= taken.length;
     if (taken.length > 0 && this.#state === "blocked") this.isolate.ask();
     return taken.reverse();
   }
 
+  /** Whether it holds a delivery under a task's id. */
+  holds(id: string): boolean {
+    for (const delivery of this.#held.values()) if (peekTask(delivery.text)?.id === id) return true;
+    return false;
+  }
+
   /** The deliveries under a task's id that are not done. Looks into each that is held: for rare questions only. */
   find(id: string): Held[] {
+    return this.list(({ text }) => peekTask(text)?.id === id);
+  }
+
+  /** The deliveries that are not done, of those that are asked for. */
+  list(isAsked: (delivery: Delivery) => boolean = () => true): Held[] {
+    const { board } = this.isolate;
     const found: Held[] = [];
     for (const [job, delivery] of this.#held) {
-      if (peekTask(delivery.text)?.id !== id) continue;
-      const state = this.isolate.board.state(job);
-      if (state === "waiting" || state === "running") found.push({ delivery, running: state === "running" });
+      if (!isAsked(delivery)) continue;
+      const state = board.state(job);
+      if (state === "running") found.push({ delivery, running: true, startedAt: board.startedAt(job) });
+      else if (state === "waiting") found.push({ delivery, running: false });
     }
     return found;
   }
@@ -157,6 +280,7 @@ export class Lane {
     for (const [job, held] of this.#held) {
       if (held !== delivery) continue;
       if (this.isolate.board.takeBack(job)) {
+        this.#given--;
         this.#remove(job);
         return "taken";
       }
@@ -185,4 +309,9 @@ export class Lane {
     this.#held.delete(job);
     this.#numbers.release(job);
   }
+}
+
+/** A limit as it was given: the board keeps some seven digits of it. */
+function rounded(limit: number): number {
+  return Number(limit.toPrecision(7));
 }

@@ -2,12 +2,15 @@
 import { getLogger } from "@logtape/logtape";
 import type { LogReport } from "../isolate/isolate.ts";
 import type { ReceiverEvents } from "../transport/transport.ts";
+import type { WatchListener } from "./watch.ts";
 
 const log = getLogger(["celeriac", "worker"]);
 const taskLog = getLogger(["celeriac", "task"]);
 
 /** How many changed files a line names. */
 const SHOWN_FILES = 3;
+/** How many tasks a line names. */
+const SHOWN_TASKS = 3;
 
 /** How many tasks a worker has seen end, by how they ended. */
 export interface WorkerCounts {
@@ -15,15 +18,19 @@ export interface WorkerCounts {
   succeeded: number;
   /** Threw, or lost their isolate. */
   failed: number;
+  /** Asked to be run again later. */
+  retried: number;
   /** Kept as dead letters. */
   dead: number;
   /** Restored from workers that are gone. */
   restored: number;
+  /** Revoked: not run, or not to their end. */
+  revoked: number;
 }
 
 /** Writes one line for each thing that an operator should know, and counts. */
 export class Notices {
-  readonly counts: WorkerCounts = { succeeded: 0, failed: 0, dead: 0, restored: 0 };
+  readonly counts: WorkerCounts = { succeeded: 0, failed: 0, retried: 0, dead: 0, restored: 0, revoked: 0 };
 
   /** What a receiver has to tell. */
   readonly receiver: ReceiverEvents = {
@@ -67,15 +74,80 @@ export class Notices {
     if (was && !is) log.info(`Connected to ${name} again.`);
   }
 
+  /** A task is not run, or not to its end. */
+  revoked(task: string, id: string, why: "revoked" | "terminated"): void {
+    this.counts.revoked++;
+    const what = why === "revoked" ? "is discarded: it was revoked" : "was terminated while it ran";
+    taskLog.info(`Task ${task}[${id}] ${what}`, { task, id, own: false });
+  }
+
+  /** A stop does not wait any longer. */
+  graceIsOver(seconds: number, running: number): void {
+    log.warning(
+      `${running} ${running === 1 ? "task has" : "tasks have"} not ended within the ${seconds} s of grace and run ` +
+        `again elsewhere.`,
+    );
+  }
+
+  /** Revoked tasks can't be kept (and why), or can again (nothing). */
+  revokesUnkept(why: string | undefined): void {
+    if (why === undefined) log.info("Revoked tasks are kept again.");
+    else {
+      log.warning(
+        `Revoked tasks are known to this worker alone and forgotten when it ends, until this is mended: ${why}`,
+      );
+    }
+  }
+
+  /** A task was ended because it ran longer than it may. */
+  overLimit(task: string, id: string, seconds: number): void {
+    this.counts.failed++;
+    taskLog.error(`Task ${task}[${id}] has exceeded its hard time limit of ${seconds} s`, { task, id, own: false });
+  }
+
+  /** What a worker had that died can't be run apart. */
+  unguarded(why: string): void {
+    log.error(
+      `No process can be started for messages whose worker died (${why}): they run as all others do, and one that ends ` +
+        `its worker may end this one, too.`,
+    );
+  }
+
   isolateDied(reason: string): void {
     log.error(`An isolate died and is replaced: ${reason}`);
   }
 
-  restartFailed(reason: string, pause: number): void {
-    log.error(
-      `An isolate can't be started again: ${reason}. Correct the module; the next try is in ${pause} ms.`,
-    );
-  }
+  /** Trouble of the worker itself; each is told once, and once more when it is over. */
+  readonly trouble: WatchListener = {
+    stoodStill: (ms) => {
+      if (ms === undefined) return log.info("The worker's main thread has answered in time for a minute.");
+      log.warning(
+        `The worker's main thread stood still for ${(ms / 1000).toFixed(1)} s, so that nothing was fetched, settled or ` +
+          `renewed: the machine is out of processor time or memory. Give it more, or start fewer isolates (-c).`,
+      );
+    },
+    silent: (silence) => {
+      if (silence === undefined) return log.info("All isolates give signs of life again.");
+      const { ms, tasks } = silence;
+      log.warning(
+        `An isolate has given no sign of life for ${Math.round(ms / 1000)} s: ${tasks.join(", ")} computes without a ` +
+          `pause, or never ends. Give it a time limit (timeLimit, --time-limit), or end it: celeriac control revoke ID ` +
+          `--terminate`,
+        { tasks },
+      );
+    },
+    dying: (count, reason) => {
+      if (count === undefined) return log.info("Isolates have not died for a minute.");
+      log.error(
+        `Isolates die again and again, ${count} of them in the last seconds, and are replaced ever more slowly. The last ` +
+          `one: ${reason}. Mend the task, or keep it apart: isolation: "process".`,
+      );
+    },
+    notStarting: (reason) => {
+      if (reason === undefined) return log.info("Isolates can be started again.");
+      log.error(`An isolate can't be started: ${reason}. Correct the module; it is tried again and again.`);
+    },
+  };
 
   /** Changed modules are loaded: which files, what became of the tasks, and how long it took. */
   reloaded(files: readonly string[], tasks: readonly string[], ms: number): void {
@@ -83,6 +155,14 @@ export class Notices {
     const which = files.slice(0, SHOWN_FILES).join(", ") + (more > 0 ? ` and ${more} more` : "");
     const what = tasks.length === 0 ? "" : `: ${tasks.join(" ")}`;
     log.info(`reloaded ${which}${what} (${Math.round(ms)} ms)`, { files, tasks });
+  }
+
+  /** These should be confined, and are not: that was allowed, but nobody should wonder later. */
+  unsandboxed(tasks: readonly { readonly name: string }[]): void {
+    if (tasks.length === 0) return;
+    const which = tasks.slice(0, SHOWN_TASKS).map(({ name }) => name).join(", ");
+    const more = tasks.length > SHOWN_TASKS ? ` and ${tasks.length - SHOWN_TASKS} more` : "";
+    log.warning(`Not confined, because this runtime can't do that and --allow-unsandboxed is set: ${which}${more}.`);
   }
 
   waitsForModules(error: Error): void {

@@ -3,54 +3,30 @@
  * to an idle one, gives back to the broker what nobody here can start, and replaces an isolate that has died, or all
  * of them when their modules have changed.
  */
-import type { RelayAnswer, RelayEnd } from "../channel/relay.ts";
-import { type Clock, orAborted, type TimerHandle } from "../clock.ts";
+import type { Clock, TimerHandle } from "../clock.ts";
 import {
-  type IsolateListener,
+  type Death,
   type IsolateSettings,
-  type LogReport,
   REPORT_STRIDE,
-  type StateReport,
 } from "../isolate/isolate.ts";
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
-import { WebWorkerIsolate } from "../isolate/web_worker.ts";
+import type { LimitsOfTask } from "../isolate/time_limits.ts";
 import { peekTask } from "../protocol/task_message.ts";
-import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
-import { type Held, Lane } from "./lane.ts";
+import type { Delivery } from "../transport/transport.ts";
+import { Holdings } from "./holdings.ts";
+import type { Held, Lane } from "./lane.ts";
+import { LaneStarter } from "./lane_starter.ts";
+import type { PoolListener } from "./pool_listener.ts";
+import { Renewals } from "./renewal.ts";
+import { Restarts } from "./restarts.ts";
+import { sharesOf, takeFor } from "./sharing.ts";
+import type { Silence } from "./watch.ts";
 import type { IsolateMaker } from "./worker_options.ts";
 
 const LOOK_EVERY_MS = 20;
 /** A delivery that waits this long behind a long task goes back to the broker, where an idle worker gets it. */
 const HAND_BACK_MS = 1000;
-/** Isolates that died lately make the next start wait: 100 ms, 200 ms, ... */
-const DEATHS_KEPT_MS = 10_000;
-const LONGEST_PAUSE_MS = 10_000;
-
-const webWorker: IsolateMaker = (...given) => new WebWorkerIsolate(...given);
-
-/** What a pool tells the worker. */
-export interface PoolListener {
-  /** A job is finished; see `isolate.ts` for what a report says. */
-  finished(delivery: Delivery, report: number, id: string, text: string, extra: number | string): void;
-  /** All jobs of one message from an isolate were told, or there is more room than before. */
-  reported(): void;
-  state(state: StateReport): void;
-  log(line: LogReport): void;
-  /** Opens the relay for an isolate whose tasks send or read messages. */
-  relay(answer: (answer: RelayAnswer) => void): RelayEnd;
-  /** These wait behind long tasks and go back to the broker. */
-  handBack(deliveries: readonly Delivery[]): void;
-  /**
-   * These ran, or had run and were not reported, in an isolate that was ended because of another task: they are to run
-   * again.
-   */
-  interrupted(deliveries: readonly Delivery[], why: string): void;
-  /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
-  died(reason: string, started: readonly Delivery[], unreported: readonly Delivery[]): void;
-  /** A new isolate could not be started; it is tried again after `pause` ms. */
-  restartFailed(reason: string, pause: number): void;
-}
 
 /**
  * What {@linkcode Pool.end} did:
@@ -63,21 +39,17 @@ export interface PoolListener {
 export type EndAnswer = "ended" | "taken" | "late";
 
 export class Pool {
-  readonly #settings: Omit<IsolateSettings, "modules">;
   readonly #clock: Clock;
   readonly #listener: PoolListener;
-  readonly #makeIsolate: IsolateMaker;
+  readonly #starter: LaneStarter;
   /** What new isolates load; another array is another generation, whose isolates take the place of all before. */
   #modules: readonly ModuleFile[] = [];
   #isolates = 0;
-  readonly #lanes: Lane[] = [];
-  /** How many jobs an isolate may be given ahead of time, however short they are. */
-  ahead = QUICK_PACE.ahead;
-  /** Isolates of earlier generations, each until the last job that runs in it is reported. */
-  readonly #retired = new Set<Lane>();
-  /** What isolates that have died left behind, until another has room. */
-  #homeless: Delivery[] = [];
-  #deaths: number[] = [];
+  readonly #holdings = new Holdings();
+  /** Those at work. */
+  readonly #lanes = this.#holdings.atWork;
+  readonly #restarts: Restarts;
+  readonly #renewals: Renewals | undefined;
   #look: TimerHandle | undefined;
   #closed = false;
 
@@ -85,12 +57,27 @@ export class Pool {
     settings: Omit<IsolateSettings, "modules">,
     clock: Clock,
     listener: PoolListener,
-    makeIsolate: IsolateMaker = webWorker,
+    makeIsolate?: IsolateMaker,
   ) {
-    this.#makeIsolate = makeIsolate;
-    this.#settings = settings;
+    const lanes = {
+      finished: (lane: Lane, reports: readonly (number | string)[], busy: number) =>
+        this.#finished(lane, reports, busy),
+      died: (lane: Lane, reason: string, how?: Death) => this.#died(lane, reason, how),
+    };
+    this.#starter = new LaneStarter(settings, clock, listener, lanes, makeIsolate);
     this.#clock = clock;
     this.#listener = listener;
+    this.#restarts = new Restarts(clock);
+    const { tasks, memory } = settings.lifetime;
+    if (tasks !== null || memory !== null) this.#renewals = this.#openRenewals();
+  }
+
+  /** How many jobs an isolate may be given ahead of time, however short they are. */
+  get ahead(): number {
+    return this.#starter.ahead;
+  }
+  set ahead(jobs: number) {
+    this.#starter.ahead = jobs;
   }
 
   /**
@@ -110,7 +97,7 @@ export class Pool {
   /**
    * Puts isolates that load `modules` in the place of all that are at work: they get all that has not started. What
    * runs, runs to its end where it is. The first new isolate checks the modules; until it has loaded them all stays
-   * as it is.
+   * as it is. `accept` may throw then, which leaves all as it is, too.
    *
    * @throws {TaskModuleError} When the modules can't be used.
    * @throws The signal's reason, when it aborts before the modules are loaded.
@@ -118,66 +105,130 @@ export class Pool {
   async replaceModules(
     modules: readonly ModuleFile[],
     signal: AbortSignal,
+    accept: (tasks: readonly TaskDescription[]) => void = () => {},
   ): Promise<readonly TaskDescription[]> {
-    const { lane, tasks } = await this.#startLane(modules, signal);
+    const { lane, tasks } = await this.#starter.start(modules, signal);
+    try {
+      accept(tasks);
+    } catch (error) {
+      lane.isolate.terminate();
+      throw error;
+    }
     this.#modules = modules;
-    this.#deaths = [];
+    this.#restarts.forget();
     const old = this.#lanes.splice(0, this.#lanes.length, lane);
     const unstarted = old.flatMap((lane) => lane.takeBack(Infinity));
-    for (const lane of old) {
-      this.#retired.add(lane);
-      this.#endIfDone(lane);
-    }
+    for (const lane of old) this.#retire(lane);
     this.dispatch(unstarted);
     for (let i = 1; i < this.#isolates; i++) this.#addLater(0);
     this.#listener.reported();
     return tasks;
   }
 
+  /** How many isolates are at work, or start. */
+  get isolates(): number {
+    return this.#isolates;
+  }
+
+  /** How many of them have started. */
+  get atWork(): number {
+    return this.#lanes.length;
+  }
+
+  /** How many more only end what runs in them. */
+  get leaving(): number {
+    return this.#holdings.retired.size;
+  }
+
+  /** Starts one more isolate. */
+  grow(): void {
+    this.#isolates++;
+    this.#addLater(0);
+  }
+
+  /** Ends an isolate that has nothing to do; false where there is none. */
+  shrink(): boolean {
+    const idle = this.#lanes.findIndex((lane) => lane.size === 0);
+    // One that does not come to work is none that anybody misses.
+    const isMissing = this.#lanes.length === 0 && this.#isolates > 0 && this.size === 0;
+    if (idle < 0 && !isMissing) return false;
+    this.#isolates--;
+    for (const lane of idle < 0 ? [] : this.#lanes.splice(idle, 1)) this.#retire(lane);
+    return true;
+  }
+
+  /** Ends one isolate, the one with the least in it, once what runs there has ended. What had not started comes back. */
+  release(): Delivery[] {
+    this.#isolates--;
+    const least = this.#lanes.reduce<Lane | undefined>(
+      (least, lane) => least === undefined || lane.size < least.size ? lane : least,
+      undefined,
+    );
+    if (least === undefined) return [];
+    this.#lanes.splice(this.#lanes.indexOf(least), 1);
+    const unstarted = least.takeBack(Infinity);
+    this.#retire(least);
+    return unstarted;
+  }
+
+  /** Ends all isolates, each once what runs there has ended, and starts no more. What had not started comes back. */
+  retire(): Delivery[] {
+    this.#modules = [];
+    this.#isolates = 0;
+    const unstarted = this.takeBack();
+    for (const lane of this.#lanes.splice(0)) this.#retire(lane);
+    return unstarted;
+  }
+
   /** How many more deliveries it can take now. */
   get room(): number {
-    let room = -this.#homeless.length;
-    for (const lane of this.#lanes) room += lane.room;
-    return Math.max(0, room);
+    return this.#holdings.room;
   }
 
   /** Whether an isolate will soon have nothing to do. */
   get hungry(): boolean {
-    return this.#lanes.some((lane) => lane.hungry);
+    return this.#holdings.hungry;
   }
 
   /** How many deliveries are in it. */
   get size(): number {
-    let size = this.#homeless.length;
-    for (const lane of this.#lanes) size += lane.size;
-    for (const lane of this.#retired) size += lane.size;
-    return size;
+    return this.#holdings.size;
+  }
+
+  /** How many of them are not in isolates that only end what runs in them. */
+  get load(): number {
+    return this.#holdings.load;
   }
 
   /** How many of them run now. */
   get running(): number {
-    let running = 0;
-    for (const lane of this.#lanes) running += lane.running;
-    for (const lane of this.#retired) running += lane.running;
-    return running;
+    return this.#holdings.running;
   }
 
   /** Hands deliveries over, so that all isolates then hold about equally much; one message each. */
   dispatch(deliveries: readonly Delivery[]): void {
-    if (this.#homeless.length > 0) {
-      deliveries = [...this.#homeless, ...deliveries];
-      this.#homeless = [];
+    const holdings = this.#holdings;
+    if (holdings.homeless.length > 0) {
+      deliveries = [...holdings.homeless, ...deliveries];
+      holdings.homeless = [];
     }
     if (deliveries.length === 0) return;
-    const shares = this.#shares(deliveries.length);
+    const shares = sharesOf(this.#lanes, deliveries.length);
     let from = 0;
     for (let i = 0; i < shares.length; i++) {
       const to = from + shares[i];
       if (to > from) this.#lanes[i].give(deliveries, from, to);
       from = to;
     }
-    if (from < deliveries.length) this.#homeless = deliveries.slice(from);
+    if (from < deliveries.length) holdings.homeless = deliveries.slice(from);
     this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
+    if (this.#renewals !== undefined) this.#renew();
+  }
+
+  /** Sets the time limits of a task for the runs that start from here on (Celery: the remote command `time_limit`). */
+  setLimits(limits: LimitsOfTask): void {
+    this.#starter.setLimits(limits);
+    for (const lane of this.#lanes) lane.isolate.setLimits(limits);
   }
 
   /**
@@ -185,11 +236,29 @@ export class Pool {
    * all that is held: for rare questions only.
    */
   find(id: string): Held | undefined {
-    const found = [...this.#lanes, ...this.#retired].flatMap((lane) => lane.find(id));
-    for (const delivery of this.#homeless) {
-      if (peekTask(delivery.text)?.id === id) found.push({ delivery, running: false });
-    }
-    return found.find(({ running }) => running) ?? found[0];
+    return this.#holdings.find(id);
+  }
+
+  /** Whether it holds a delivery under a task's id, be it done and not reported yet. */
+  holds(id: string): boolean {
+    return this.#holdings.holds(id);
+  }
+
+  /** All that is held and not done. */
+  list(): Held[] {
+    return this.#holdings.list();
+  }
+
+  /** Asks isolates in which something runs for a sign of life, and tells which have not answered yet. */
+  silences(): Silence[] {
+    return this.#holdings.silences();
+  }
+
+  /** Takes one delivery out unless it has started; then tells so, and leaves it alone. */
+  withdraw(delivery: Delivery): boolean {
+    const { was, lane } = this.#holdings.withdraw(delivery);
+    if (lane !== undefined) this.#endIfDone(lane);
+    return was === "taken";
   }
 
   /**
@@ -197,70 +266,30 @@ export class Pool {
    * on to others, what else ran there is told as {@linkcode PoolListener.interrupted}. `why` is for the log.
    */
   end(delivery: Delivery, why: string): EndAnswer {
-    const homeless = this.#homeless.indexOf(delivery);
-    if (homeless >= 0) {
-      this.#homeless.splice(homeless, 1);
-      return "taken";
-    }
-    for (const lane of [...this.#lanes, ...this.#retired]) {
-      const state = lane.withdraw(delivery);
-      if (state === "gone") continue;
-      if (state === "running") this.#endUnder(lane, delivery, why);
-      else if (state === "taken" && this.#retired.has(lane)) this.#endIfDone(lane);
-      return state === "running" ? "ended" : state === "taken" ? "taken" : "late";
-    }
-    return "late";
+    const { was, lane } = this.#holdings.withdraw(delivery);
+    if (was === "done") return "late";
+    if (was === "running") this.#endUnder(lane!, [delivery], why);
+    else if (lane !== undefined) this.#endIfDone(lane);
+    return was === "running" ? "ended" : "taken";
   }
 
   /** Takes back all that has not started: what a stopping worker returns to the broker. */
   takeBack(): Delivery[] {
-    const taken = this.#lanes.flatMap((lane) => lane.takeBack(Infinity)).concat(this.#homeless);
-    this.#homeless = [];
-    return taken;
+    return this.#holdings.takeBack();
   }
 
   /** Ends all isolates at once; what may have run in them, and what had not started. */
   terminate(): { started: Delivery[]; unstarted: Delivery[] } {
     this.#closed = true;
     if (this.#look !== undefined) this.#clock.cancel(this.#look);
-    const left = { started: [] as Delivery[], unstarted: this.#homeless };
-    this.#homeless = [];
-    const lanes = [...this.#lanes.splice(0), ...this.#retired];
-    this.#retired.clear();
-    for (const lane of lanes) {
-      lane.isolate.terminate();
-      const { started, unreported, unstarted } = lane.abandon();
-      left.started.push(...started, ...unreported);
-      left.unstarted.push(...unstarted);
-    }
-    return left;
-  }
-
-  /** How many of `count` deliveries each isolate gets: whichever would hold the least is next, while it has room. */
-  #shares(count: number): number[] {
-    const lanes = this.#lanes;
-    const shares: number[] = new Array(lanes.length).fill(0);
-    for (let left = count; left > 0;) {
-      let best = -1, least = Infinity, room = 0;
-      for (let i = 0; i < lanes.length; i++) {
-        const size = lanes[i].size + shares[i];
-        if (size >= least || lanes[i].room <= shares[i]) continue;
-        best = i;
-        least = size;
-        room = lanes[i].room - shares[i];
-      }
-      if (best < 0) break;
-      const share = Math.min(room, Math.ceil(left / lanes.length));
-      shares[best] += share;
-      left -= share;
-    }
-    return shares;
+    this.#renewals?.close();
+    return this.#holdings.terminate();
   }
 
   async #add(modules: readonly ModuleFile[]): Promise<readonly TaskDescription[]> {
-    const { lane, tasks } = await this.#startLane(modules);
-    // Newer modules, or the end, may have come while it started.
-    if (this.#closed || this.#modules !== modules) {
+    const { lane, tasks } = await this.#starter.start(modules);
+    // Newer modules, or the end, may have come while it started, or it is not needed any more.
+    if (this.#closed || this.#modules !== modules || this.#lanes.length >= this.#isolates) {
       lane.isolate.terminate();
     } else {
       this.#lanes.push(lane);
@@ -270,33 +299,11 @@ export class Pool {
     return tasks;
   }
 
-  /** Starts an isolate that has no place in the pool yet. */
-  async #startLane(
-    modules: readonly ModuleFile[],
-    signal?: AbortSignal,
-  ): Promise<{ lane: Lane; tasks: readonly TaskDescription[] }> {
-    const listener: IsolateListener = {
-      finished: (reports, busy) => this.#finished(lane, reports, busy),
-      state: (state) => this.#listener.state(state),
-      log: (line) => this.#listener.log(line),
-      relay: (answer) => this.#listener.relay(answer),
-      died: (reason) => this.#died(lane, reason),
-    };
-    const isolate = this.#makeIsolate({ ...this.#settings, modules }, listener, this.#clock);
-    const lane = new Lane(isolate, this.#settings.slots, this.#clock, () => this.ahead);
-    try {
-      const tasks = await orAborted(isolate.start(), signal);
-      signal?.throwIfAborted();
-      return { lane, tasks };
-    } catch (error) {
-      isolate.terminate();
-      throw error;
-    }
-  }
-
   #finished(lane: Lane, reports: readonly (number | string)[], busy: number): void {
     for (let i = 0; i < reports.length; i += REPORT_STRIDE) {
-      const delivery = lane.finish(reports[i] as number);
+      const job = reports[i] as number;
+      const follow = lane.takeFollow(job);
+      const delivery = lane.finish(job);
       if (delivery === undefined) continue;
       this.#listener.finished(
         delivery,
@@ -304,89 +311,116 @@ export class Pool {
         reports[i + 2] as string,
         reports[i + 3] as string,
         reports[i + 4],
+        follow,
       );
     }
     if (reports.length > 0) lane.measure(reports.length / REPORT_STRIDE, busy);
     else lane.answered();
-    if (this.#homeless.length > 0) this.dispatch([]);
-    if (this.#retired.has(lane)) this.#endIfDone(lane);
-    else if (lane.size === 0 && this.#lanes.includes(lane)) this.#feed(lane);
+    if (this.#holdings.homeless.length > 0) this.dispatch([]);
+    this.#endIfDone(lane);
+    if (lane.size === 0 && this.#lanes.includes(lane)) this.#feed(lane);
+    if (this.#renewals !== undefined) this.#renew();
     this.#listener.reported();
   }
 
   /** An isolate has nothing left: it gets half of what waits in the fullest of the others. */
   #feed(idle: Lane): void {
-    let fullest: Lane | undefined;
-    for (const lane of this.#lanes) {
-      if (lane !== idle && lane.size > 1 && (fullest === undefined || lane.size > fullest.size)) {
-        fullest = lane;
-      }
-    }
-    // What was handed over just now is about to start where it is.
-    const moved = fullest?.takeBack(Math.min(idle.room, Math.floor(fullest.size / 2)), 1) ?? [];
+    const moved = takeFor(idle, this.#lanes);
     if (moved.length > 0) idle.give(moved, 0, moved.length);
   }
 
   #lookAround(): void {
     this.#look = undefined;
     const before = this.room;
-    for (const lane of this.#lanes) {
+    for (const lane of this.#holdings.lanes) this.#endOverdue(lane);
+    for (const lane of this.#holdings.lanes) {
       if (!lane.look()) continue;
       const room = this.room;
       if (room > 0) this.dispatch(lane.takeBack(room));
       const waiting = lane.takeBack(Infinity, HAND_BACK_MS);
       if (waiting.length > 0) this.#listener.handBack(waiting);
+      this.#endIfDone(lane);
     }
     if (this.size > 0) this.#look ??= this.#clock.after(LOOK_EVERY_MS, () => this.#lookAround());
     // An isolate that was held up for a moment takes more again, and has nothing to report that would say so.
     if (this.room > before) this.#listener.reported();
   }
 
-  /** An isolate of an earlier generation is needed no more once all that ran in it is reported. */
-  #endIfDone(lane: Lane): void {
-    if (lane.size > 0) return;
-    this.#retired.delete(lane);
-    lane.isolate.terminate();
+  /** Ends what has run longer than it may. */
+  #endOverdue(lane: Lane): void {
+    const overdue = lane.overdue();
+    if (overdue.length === 0) return;
+    const which = peekTask(overdue[0].delivery.text);
+    this.#endUnder(
+      lane,
+      overdue.map(({ delivery }) => delivery),
+      `${which?.task}[${which?.id}] ran there longer than its time limit`,
+    );
+    for (const { delivery, limit } of overdue) this.#listener.overLimit(delivery, limit);
   }
 
-  /** Ends the isolate that runs `delivery`, whose end is no fault of the isolate's: the next one starts at once. */
-  #endUnder(lane: Lane, delivery: Delivery, why: string): void {
+  #openRenewals(): Renewals {
+    return new Renewals({
+      start: async () => (await this.#starter.start(this.#modules)).lane,
+      renew: (old, fresh) => this.#replaceLane(old, fresh),
+      failed: (error) => this.#restartFailed(error),
+    }, this.#clock);
+  }
+
+  #renew(): void {
+    for (const lane of [...this.#lanes]) this.#renewals?.look(lane);
+  }
+
+  #replaceLane(old: Lane, fresh: Lane): void {
+    fresh.takeOver(old);
+    this.#lanes[this.#lanes.indexOf(old)] = fresh;
+    this.#retire(old);
+    this.dispatch([]);
+    if (fresh.size === 0) this.#feed(fresh);
+    this.#listener.reported();
+  }
+
+  /** What runs in it, runs to its end there. */
+  #retire(lane: Lane): void {
+    this.#renewals?.forget(lane);
+    this.#holdings.retired.add(lane);
+    this.#endIfDone(lane);
+  }
+
+  /** An isolate whose place another has taken is needed no more once all that ran in it is reported. */
+  #endIfDone(lane: Lane): void {
+    if (lane.size === 0 && this.#holdings.retired.delete(lane)) lane.isolate.terminate();
+  }
+
+  /** Ends the isolate that runs these, and that has done no wrong itself: the next one starts at once. */
+  #endUnder(lane: Lane, deliveries: readonly Delivery[], why: string): void {
     const wasAtWork = this.#remove(lane) === "at work";
     lane.isolate.terminate();
     const { unstarted, started, unreported } = lane.abandon();
-    const others = [...started, ...unreported].filter((other) => other !== delivery);
+    const others = [...started, ...unreported].filter((other) => !deliveries.includes(other));
     if (others.length > 0) this.#listener.interrupted(others, why);
     this.dispatch(unstarted);
     if (wasAtWork) this.#addLater(0);
   }
 
-  #died(lane: Lane, reason: string): void {
+  #died(lane: Lane, reason: string, how?: Death): void {
     const was = this.#remove(lane);
     if (was === "gone" || this.#closed) return;
     const { unstarted, started, unreported } = lane.abandon();
-    this.#listener.died(reason, started, unreported);
+    this.#listener.died(reason, started, unreported, how);
     this.dispatch(unstarted);
-    if (was === "at work") this.#replace();
+    if (was === "at work") this.#addLater(this.#restarts.pause());
   }
 
-  /** Takes an isolate out of the pool, and tells what it was there. */
   #remove(lane: Lane): "at work" | "retired" | "gone" {
-    if (this.#retired.delete(lane)) return "retired";
-    const index = this.#lanes.indexOf(lane);
-    if (index < 0) return "gone";
-    this.#lanes.splice(index, 1);
-    return "at work";
+    this.#renewals?.forget(lane);
+    return this.#holdings.remove(lane);
   }
 
-  #replace(): void {
-    const now = this.#clock.monotonic();
-    this.#deaths = this.#deaths.filter((at) => now - at < DEATHS_KEPT_MS);
-    // The first few are replaced at once; an isolate that dies again and again must not keep the worker busy.
-    const pause = this.#deaths.length < 3
-      ? 0
-      : Math.min(LONGEST_PAUSE_MS, 100 * 2 ** (this.#deaths.length - 3));
-    this.#deaths.push(now);
-    this.#addLater(pause);
+  #restartFailed(error: unknown): number {
+    const pause = this.#restarts.pause();
+    this.#listener.restartFailed(String(error), pause);
+    return pause;
   }
 
   /** One more isolate after `pause` ms, unless newer modules come meanwhile: they bring as many as there shall be. */
@@ -398,9 +432,7 @@ export class Pool {
       this.#add(modules).then(
         () => isNeeded() && this.#listener.reported(),
         (error) => {
-          if (!isNeeded()) return;
-          this.#listener.restartFailed(String(error), pause);
-          this.#replace();
+          if (isNeeded()) this.#addLater(this.#restartFailed(error));
         },
       );
     };

@@ -5,25 +5,38 @@
  */
 import { messagesUrl } from "../channel/options.ts";
 import { Relay } from "../channel/relay.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock, TimerHandle } from "../clock.ts";
 import { Report, type StateReport } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
 import { withResolvers } from "../platform.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
+import { isReady } from "../protocol/result_meta.ts";
 import { uid } from "../protocol/uid.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import { openResultStore, resultUrl } from "../results/open.ts";
-import type { ResultStore } from "../results/result_store.ts";
+import type { ResultStore, StoredResult } from "../results/result_store.ts";
+import { tellWorkers } from "../transport/ask_workers.ts";
 import { openTransport } from "../transport/open.ts";
-import type { Delivery, Receiver, Transport } from "../transport/transport.ts";
+import { type BuriedMessage, type Delivery, PublishError, type Receiver, type Settlement, type Transport } from "../transport/transport.ts";
+import { demandPolicy, unconfined } from "./demand.ts";
 import { Exchange } from "./exchange.ts";
+import { Losses } from "./losses.ts";
 import { NearTimes } from "./near_times.ts";
+import { askNeighbours } from "./neighbours.ts";
 import { Notices, type WorkerCounts } from "./notices.ts";
-import { Pool } from "./pool.ts";
+import type { PoolListener } from "./pool_listener.ts";
+import { Pools } from "./pools.ts";
+import { RecallLine } from "./recall.ts";
 import type { Reloader } from "./reload.ts";
 import { RemoteControl } from "./remote_control.ts";
-import { settlementOf, workerLost } from "./settle.ts";
+import { endedByThemselves, Revokes } from "./revokes.ts";
+import { settlementOf } from "./settle.ts";
 import { StateWriter } from "./state_writer.ts";
+import { Steering } from "./steering.ts";
+import { Suspects, type SuspectsListener } from "./suspects.ts";
+import { WorkerTimers } from "./timers.ts";
+import { Watch } from "./watch.ts";
 import {
   type CompleteOptions,
   completeOptions,
@@ -57,10 +70,12 @@ export class Worker implements AsyncDisposable {
   readonly #options: CompleteOptions;
   readonly #notices = new Notices();
   readonly #clock: Clock;
-  readonly #pool: Pool;
+  readonly #pool: Suspects;
+  readonly #losses: Losses;
   readonly #near: NearTimes;
   /** Messages that tasks send and read. */
   readonly #messages: Relay;
+  readonly #timers: WorkerTimers;
   #reloader: Reloader | undefined;
   /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
   readonly #mended: PromiseWithResolvers<void>;
@@ -76,7 +91,15 @@ export class Worker implements AsyncDisposable {
   #receiver!: Receiver;
   #exchange!: Exchange;
   #states!: StateWriter;
+  /** Failures of what the broker had put to the dead letters before all was set up. */
+  readonly #untold: StoredResult[] = [];
   #control: AsyncDisposable | undefined;
+  #revokes: Revokes | undefined;
+  /** The worker as remote control reaches it. */
+  #steering!: Steering;
+  /** Sees trouble of its own. */
+  readonly #trouble: Watch;
+  #grace: TimerHandle;
   #phase: "new" | "running" | "stopping" | "ended" = "new";
 
   /** Takes its options; {@linkcode Worker.start} does the rest. */
@@ -89,23 +112,69 @@ export class Worker implements AsyncDisposable {
     this.done = promise;
     this.#end = resolve;
     this.#messages = new Relay(messagesUrl(options.settings), this.#clock, options.random);
-    this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
-    this.#pool = new Pool(
-      isolateSettings(options),
-      this.#clock,
-      {
-        finished: (delivery, report, id, text, extra) => this.#settle(delivery, report, id, text, extra),
-        reported: () => this.#proceed(),
-        state: (state) => this.#storeState(state),
-        log: (line) => this.#notices.task(line),
-        relay: (answer) => this.#messages.open(answer),
-        handBack: (deliveries) => this.#handBack(deliveries),
-        interrupted: (deliveries, why) => this.#restore(deliveries, why),
-        died: (reason, started, unreported) => this.#isolateDied(reason, started, unreported),
-        restartFailed: (reason, pause) => this.#notices.restartFailed(reason, pause),
+    this.#timers = new WorkerTimers({
+      settings: options.settings,
+      hostname: options.hostname,
+      clock: this.#clock,
+      transport: () => this.#transport,
+      optionsOf: (task) => this.#tasks.get(task)?.options,
+      retry: (run) => this.#exchange.retry(run),
+      revoke: async (ids) => {
+        await this.#steering.revoke(ids);
+        await tellWorkers(this.#transport, { method: "revoke", arguments: { task_id: ids } });
       },
-      options.isolates,
-    );
+    });
+    this.#losses = new Losses({
+      options,
+      clock: this.#clock,
+      notices: this.#notices,
+      tasks: () => this.#tasks,
+      isAcknowledged: (delivery) => this.#acknowledged.has(delivery),
+      settle: (settlement) => this.#conclude(settlement),
+    });
+    this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
+    this.#trouble = new Watch(this.#clock, () => this.#pool.silences(), this.#notices.trouble);
+    const listener: SuspectsListener = {
+      finished: (...report) => this.#settle(...report),
+      reported: () => this.#proceed(),
+      state: (state) => this.#storeState(state),
+      log: (line) => this.#notices.task(line),
+      relay: (answer) =>
+        new RecallLine(answer, () => this.#messages.open(answer), (id) => this.#storedResult(id)),
+      timers: this.#timers,
+      handBack: (deliveries) => this.#handBack(deliveries),
+      interrupted: (deliveries, why) => this.#losses.interrupted(deliveries, why),
+      overLimit: (delivery, seconds) => {
+        this.#losses.overLimit(delivery, seconds);
+        this.#proceed();
+      },
+      died: (...death) => {
+        this.#trouble.died(death[0]);
+        this.#losses.died(...death);
+        this.#proceed();
+      },
+      restartFailed: (reason) => this.#trouble.startFailed(reason),
+      countStart: (delivery) => this.#countStart(delivery),
+      condemned: (delivery, reason) => this.#losses.condemned(delivery, reason),
+      crashed: (...crash) => this.#losses.crashed(...crash),
+      putOff: (deliveries, due) => this.#putOff(deliveries, due),
+      unguarded: (why) => this.#notices.unguarded(why),
+    };
+    const pools = (listener: PoolListener, apart: boolean) =>
+      new Pools({
+        settings: { ...isolateSettings(options), ...(apart && { slots: 1 }) },
+        policy: { ...demandPolicy(options.settings), process: apart },
+        clock: this.#clock,
+        listener,
+        makeIsolate: options.isolates,
+      });
+    this.#pool = new Suspects(pools(listener, false), listener, {
+      clock: this.#clock,
+      random: options.random,
+      maxDeliveries: options.settings.brokerTransportOptions.maxDeliveries,
+      keeps: options.drain,
+      apart: (listener) => pools(listener, true),
+    });
   }
 
   /** What has become of tasks since the start. */
@@ -130,7 +199,7 @@ export class Worker implements AsyncDisposable {
    */
   get busy(): boolean {
     return this.#pool.size > 0 || this.#acknowledged.size > 0 || this.#exchange.busy ||
-      this.#states.written() !== undefined;
+      this.#states.written() !== undefined || this.#timers.busy;
   }
 
   /**
@@ -155,12 +224,17 @@ export class Worker implements AsyncDisposable {
         queues,
         worker: uid(),
         results: this.#results,
-        events: this.#notices.receiver,
+        events: {
+          ...this.#notices.receiver,
+          dead: (queue, reason, message) => this.#buried(queue, reason, message),
+        },
       });
       this.#pool.ahead = this.#receiver.pace.ahead;
+      if (this.#transport.ways?.redeliveredIsHint) this.#pool.takeHints();
       this.#exchange = new Exchange({
         receiver: this.#receiver,
         results: this.#results,
+        publish: (messages) => this.#publish(messages),
         clock: this.#clock,
         random,
         width: 2 * this.#options.concurrency,
@@ -171,14 +245,62 @@ export class Worker implements AsyncDisposable {
         trouble: (error) => this.#notices.broker(this.#transport.name, error),
       });
       this.#states = this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
-      this.#control = await RemoteControl.open(this.#transport, this.#options.hostname, this.#clock);
+      for (const result of this.#untold.splice(0)) this.#states.write(result);
+      this.#steering = await this.#steer();
+      this.#control = await RemoteControl.open(this.#transport, this.#steering, this.#clock);
     } catch (error) {
       await this.#close();
       throw error;
     }
     if (this.#phase !== "new") return await this.#finish();
     this.#phase = "running";
+    if (this.#transport.revoked === undefined && this.#results.revoked === undefined) {
+      const { signal } = this.#connecting;
+      askNeighbours(this.#transport, this.#clock, this.#steering, signal).catch((error) => {
+        if (!signal.aborted) this.#notices.receiver.trouble(`other workers could not be asked: ${error}`);
+      });
+    }
+    // Isolates of a test live in this thread, and its time is not that of the machine.
+    if (this.#options.isolates === undefined) this.#trouble.start();
     this.#exchange.start();
+  }
+
+  /** Knows what was revoked, also while it was not there. */
+  async #steer(): Promise<Steering> {
+    const { settings } = this.#options;
+    const { lease, visibilityTimeout } = settings.brokerTransportOptions;
+    const revokes = this.#revokes = new Revokes({
+      kept: this.#transport.revoked ?? this.#results.revoked,
+      file: settings.workerStateDb,
+      bounds: { seconds: settings.workerRevokeExpires, most: settings.workerRevokesMax },
+      comesAgainWithin: 2 * Math.max(lease, visibilityTimeout),
+      clock: this.#clock,
+      ended: (ids) => endedByThemselves(this.#results, ids),
+      trouble: (why) => this.#notices.revokesUnkept(why),
+    });
+    await revokes.open();
+    return new Steering({
+      options: this.#options,
+      clock: this.#clock,
+      pool: this.#pool,
+      near: this.#near,
+      revokes,
+      notices: this.#notices,
+      timers: this.#timers,
+      broker: this.#transport.name,
+      tasks: () => this.#tasks,
+      isAcknowledged: (delivery) => this.#acknowledged.has(delivery),
+      conclude: (delivery, result) => {
+        this.#conclude({ delivery, outcome: "ack", result });
+        this.#proceed();
+      },
+      limit: (task, { hard, soft }) => {
+        if (!this.#tasks.has(task)) return false;
+        this.#pool.setLimits({ task, hard, soft });
+        return true;
+      },
+      stop: () => this.stop(),
+    });
   }
 
   /** Warm stop: fetches no more, finishes what runs, gives back what did not start, and closes. */
@@ -189,8 +311,16 @@ export class Worker implements AsyncDisposable {
     this.#phase = "stopping";
     this.#reloader?.close();
     this.#exchange.stopFetching();
+    const { grace } = this.#options;
+    if (grace < Infinity) this.#grace = this.#clock.after(grace * 1000, () => void this.#endGrace());
     this.#handBack([...this.#pool.takeBack(), ...this.#near.release()]);
     this.#proceed();
+  }
+
+  async #endGrace(): Promise<void> {
+    if (this.#phase !== "stopping") return;
+    this.#notices.graceIsOver(this.#options.grace, this.running);
+    await this.kill();
   }
 
   /** Cold stop: ends all isolates at once. What ran in them runs again, here or elsewhere. */
@@ -202,7 +332,7 @@ export class Worker implements AsyncDisposable {
     const { started, unstarted } = this.#pool.terminate();
     this.#exchange?.stopFetching();
     for (const delivery of started) {
-      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "restore" });
+      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "again" });
     }
     for (const delivery of [...unstarted, ...this.#near.release()]) {
       if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "return" });
@@ -235,7 +365,7 @@ export class Worker implements AsyncDisposable {
 
   async #find(): Promise<readonly ModuleFile[]> {
     const { modules, prefix, isolates, reload } = this.#options;
-    const files = await (reload ? this.#watch() : findModules(modules, { prefix }));
+    const files = await (reload ? this.#findAndWatch() : findModules(modules, { prefix }));
     if (files.length === 0 && isolates === undefined) {
       throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
     }
@@ -253,7 +383,7 @@ export class Worker implements AsyncDisposable {
   }
 
   /** Finds the modules and begins to watch them. */
-  async #watch(): Promise<ModuleFile[]> {
+  async #findAndWatch(): Promise<ModuleFile[]> {
     const { Reloader } = await import("./reload.ts");
     this.#reloader = new Reloader({
       patterns: this.#options.modules,
@@ -279,6 +409,7 @@ export class Worker implements AsyncDisposable {
 
   #know(tasks: readonly TaskDescription[]): void {
     this.#tasks = new Map(tasks.map((task) => [task.name, task]));
+    this.#notices.unsandboxed(unconfined(tasks, this.#options.settings));
     this.#acksEarly = !this.#options.settings.taskAcksLate ||
       tasks.some((task) => task.options.acksLate === false);
   }
@@ -286,6 +417,7 @@ export class Worker implements AsyncDisposable {
   /** Received: on to the isolates, after an early acknowledgement where the task asks for it. */
   async #receive(deliveries: Delivery[]): Promise<void> {
     if (this.#phase !== "running") return this.#handBack(deliveries);
+    deliveries = this.#steering.withoutRevoked(deliveries);
     const early = this.#acksEarly ? deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery)) : [];
     if (early.length > 0) {
       // From here on a stop waits for them.
@@ -297,6 +429,7 @@ export class Worker implements AsyncDisposable {
         return;
       }
       if (this.#phase !== "running") return this.#handBack(deliveries);
+      deliveries = this.#steering.withoutRevoked(deliveries);
     }
     this.#pool.dispatch(deliveries);
   }
@@ -316,18 +449,84 @@ export class Worker implements AsyncDisposable {
   }
 
   /** Run: its outcome goes out with the next exchange. */
-  #settle(delivery: Delivery, report: number, id: string, text: string, extra: number | string): void {
+  #settle(
+    delivery: Delivery,
+    report: number,
+    id: string,
+    text: string,
+    extra: number | string,
+    follow?: readonly WireMessage[],
+  ): void {
     const waits = report === Report.DELAYED && this.#phase === "running";
     if (waits && this.#near.keep(delivery, extra as number)) return;
-    const settlement = settlementOf(delivery, report, id, text, extra, this.#options.settings.resultExpires);
+    const { resultExpires } = this.#options.settings;
+    const settlement = settlementOf(delivery, report, id, text, extra, resultExpires, follow);
     if (report === Report.SUCCESS) this.#notices.counts.succeeded++;
     else if (report === Report.FAILURE) this.#notices.counts.failed++;
+    else if (report === Report.RETRY) this.#notices.counts.retried++;
     else if (report === Report.DEAD) this.#notices.dead(delivery.queue, id, extra as string);
-    if (this.#acknowledged.delete(delivery)) {
-      if (settlement.result !== undefined) this.#states.write(settlement.result);
-    } else {
-      this.#exchange.settle(settlement);
+    if (this.#acknowledged.has(delivery)) void this.#settleAcknowledged(settlement);
+    else this.#exchange.settle(settlement);
+  }
+
+  /** Its message is gone already: what is left is to publish what follows, and its state. */
+  async #settleAcknowledged({ delivery, result, follow }: Settlement): Promise<void> {
+    if (follow !== undefined) {
+      try {
+        if (result !== undefined && !isReady(result.state)) {
+          // It must not take the place of what becomes of the message that follows.
+          this.#states.write(result);
+          result = undefined;
+          await this.#states.written();
+        }
+        await this.#exchange.publish(follow);
+      } catch {
+        // The worker was ended while the broker was away.
+      }
     }
+    this.#acknowledged.delete(delivery);
+    if (result !== undefined) this.#states.write(result);
+    if (follow !== undefined) this.#proceed();
+  }
+
+  /** Publishes what follows tasks; what no queue takes is told of and given up. */
+  async #publish(messages: readonly WireMessage[]): Promise<void> {
+    try {
+      await this.#transport.publish(messages);
+    } catch (error) {
+      if (!(error instanceof PublishError)) throw error;
+      this.#notices.receiver.trouble(`messages that follow a task are lost: ${error.message}`);
+    }
+  }
+
+  /** What is stored of a task, asked for as long as the store is away. */
+  async #storedResult(id: string): Promise<string | null> {
+    const [text] = await this.#exchange.retry(() => this.#results.fetch([id]));
+    return text;
+  }
+
+  /** The broker has put a message to the dead letters: nothing else will tell its caller. */
+  #buried(queue: string, reason: string, message: BuriedMessage | undefined): void {
+    this.#notices.dead(queue, message && peekTask(message.text)?.id, reason);
+    const result = message && this.#losses.buried(message, reason);
+    if (result === undefined) return;
+    if (this.#states === undefined) this.#untold.push(result);
+    else this.#states.write(result);
+  }
+
+  /** A start of a suspect, counted before it happens. */
+  async #countStart(delivery: Delivery): Promise<"counted" | "uncounted" | "lost"> {
+    if (this.#receiver.countStart === undefined || this.#acknowledged.has(delivery)) return "uncounted";
+    const isOurs = await this.#exchange.retry(() => this.#receiver.countStart!(delivery));
+    return isOurs ? "counted" : "lost";
+  }
+
+  /** To be fetched again at `due`, here or elsewhere; gives back what was acknowledged already, which can't be. */
+  #putOff(deliveries: readonly Delivery[], due: number): Delivery[] {
+    for (const delivery of deliveries) {
+      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "delay", due });
+    }
+    return deliveries.filter((delivery) => this.#acknowledged.has(delivery));
   }
 
   #storeState([id, state, text, ttl, replyTo]: StateReport): void {
@@ -343,38 +542,11 @@ export class Worker implements AsyncDisposable {
     this.#exchange.pump();
   }
 
-  #isolateDied(reason: string, started: readonly Delivery[], unreported: readonly Delivery[]): void {
-    this.#notices.isolateDied(reason);
-    const [only] = started;
-    // Only where exactly one task ran is it known whose fault it was.
-    if (started.length === 1 && !this.#runsAgainWhenLost(only)) {
-      this.#failLost(only, reason);
-    } else {
-      this.#restore(started, reason);
-    }
-    this.#restore(unreported, reason);
-    this.#proceed();
-  }
-
-  /** To be run again; what was acknowledged before its run can't be, and its caller is told so. */
-  #restore(deliveries: readonly Delivery[], reason: string): void {
-    for (const delivery of deliveries) {
-      if (this.#acknowledged.has(delivery)) this.#failLost(delivery, reason);
-      else this.#exchange.settle({ delivery, outcome: "restore" });
-    }
-  }
-
-  #failLost(delivery: Delivery, reason: string): void {
-    this.#notices.counts.failed++;
-    const result = workerLost(delivery, reason, this.#clock.now(), this.#options.settings.resultExpires);
-    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle({ delivery, outcome: "ack", result });
+  /** Settles what does not run any more, by its result. */
+  #conclude(settlement: Settlement): void {
+    const { delivery, result } = settlement;
+    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
     else if (result !== undefined) this.#states.write(result);
-  }
-
-  #runsAgainWhenLost(delivery: Delivery): boolean {
-    const name = peekTask(delivery.text)?.task;
-    const task = name === undefined ? undefined : this.#tasks.get(name);
-    return task?.options.rejectOnWorkerLost ?? this.#options.settings.taskRejectOnWorkerLost;
   }
 
   #isEmpty(): boolean {
@@ -392,6 +564,7 @@ export class Worker implements AsyncDisposable {
   async #finish(): Promise<void> {
     await this.#exchange.idle();
     await this.#states.written();
+    await this.#timers.idle();
     if (this.#phase !== "stopping" || !this.#isEmpty()) return;
     this.#phase = "ended";
     this.#pool.terminate();
@@ -400,13 +573,17 @@ export class Worker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#phase = "ended";
+    this.#clock.cancel(this.#grace);
+    this.#trouble.close();
     this.#reloader?.close();
     this.#pool.terminate();
     this.#connecting.abort(new Error("the worker ends"));
     await this.#connected?.catch(() => {});
     this.#exchange?.abort();
+    this.#timers.close();
     await this.#messages.close();
     await this.#control?.[Symbol.asyncDispose]();
+    await this.#revokes?.close();
     await this.#receiver?.[Symbol.asyncDispose]();
     await this.#results?.[Symbol.asyncDispose]();
     await this.#transport?.[Symbol.asyncDispose]();

@@ -12,7 +12,8 @@ import {
   type IsolateSettings,
   taskDefaults,
 } from "../isolate/isolate.ts";
-import { requireIsolates } from "../platform.ts";
+import { confinesIsolates, requireIsolates, UnsupportedRuntimeError } from "../platform.ts";
+import { unenforced } from "./demand.ts";
 
 /** How an isolate is made that is not started yet. */
 export type IsolateMaker = (settings: IsolateSettings, listener: IsolateListener, clock: Clock) => Isolate;
@@ -35,6 +36,11 @@ export interface WorkerOptions {
   readonly hostname?: string;
   /** Ends when the queues hold nothing ready and all it took is settled. Default false. */
   readonly drain?: boolean;
+  /**
+   * Seconds that a stop lets run what runs; then its isolates are ended, and that runs again elsewhere. Default: as long
+   * as it takes.
+   */
+  readonly grace?: number;
   /**
    * For development: loads the modules anew, into new isolates, whenever they or what they import have changed. What
    * runs, runs to its end with the old code. Default false.
@@ -63,18 +69,23 @@ export type CompleteOptions =
  * Fills the defaults in.
  *
  * @throws {SettingsError} When the environment says what can't be.
- * @throws {UnsupportedRuntimeError} On Node, unless `isolates` makes other ones.
+ * @throws {UnsupportedRuntimeError} On Node, and for a sandbox on Bun, unless `isolates` makes other ones.
  */
 export function completeOptions(options: WorkerOptions): CompleteOptions {
   if (options.isolates === undefined) requireIsolates();
   const settings = options.settings ??
     resolveSettings({ from: "the environment", settings: readEnvironment().settings });
+  const isEnforced = !settings.workerSandbox || confinesIsolates || options.isolates !== undefined;
+  if (!isEnforced && !settings.workerAllowUnsandboxed) {
+    throw new UnsupportedRuntimeError(unenforced("the worker is to run its tasks in a sandbox (--sandbox)"));
+  }
   return {
     queues: settings.taskQueues ?? [settings.taskDefaultQueue],
     concurrency: settings.workerConcurrency ?? availableParallelism(),
     slots: settings.workerSlots,
     hostname: `celery@${hostname()}`,
     drain: false,
+    grace: Infinity,
     reload: false,
     logSuccess: false,
     clock: systemClock,
@@ -95,5 +106,6 @@ export function isolateSettings(options: CompleteOptions): Omit<IsolateSettings,
     logSuccess,
     client: settingsForIsolates(settings),
     defaults: taskDefaults(settings),
+    lifetime: { tasks: settings.workerMaxTasksPerIsolate, memory: settings.workerMaxMemoryPerIsolate },
   };
 }

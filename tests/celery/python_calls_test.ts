@@ -89,7 +89,8 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
-names = ("add", "greet", "echo", "describe", "make", "fail", "note", "started", "progress", "request", "silent")
+names = ("add", "greet", "echo", "describe", "make", "fail", "note", "started", "progress", "request", "silent",
+         "spin", "heed")
 js = {name: task(f"js.{name}") for name in names}
 add, describe, echo = js["add"], js["describe"], js["echo"]
 
@@ -444,6 +445,37 @@ result.get(timeout=30)`),
       }
       assert.equal(await py.run("add.apply_async((1, 2), expires=60).get(timeout=30)"), "3");
       assert.equal(await deadLetters(), before);
+    });
+  });
+
+  describe("time limits", () => {
+    it("of a call end a task that computes without end", async () => {
+      assert.equal(
+        await py.run(`
+result = js["spin"].apply_async(time_limit=0.3)
+try:
+    result.get(timeout=30)
+except Exception as raised:
+    from billiard.exceptions import TimeLimitExceeded
+    caught = raised
+type(caught) is TimeLimitExceeded, caught.args, result.state, result.traceback`),
+        "(True, (0.3,), 'FAILURE', None)",
+      );
+      assert.equal(await py.run("add.delay(2, 2).get(timeout=30)"), "4");
+    });
+
+    it("reach the task by its signal, where they are soft", async () => {
+      assert.equal(
+        await py.run(`
+result = js["heed"].apply_async(soft_time_limit=0.1)
+try:
+    result.get(timeout=30)
+except Exception as raised:
+    from billiard.exceptions import SoftTimeLimitExceeded
+    caught = raised
+type(caught) is SoftTimeLimitExceeded, caught.args, result.state`),
+        "(True, (), 'FAILURE')",
+      );
     });
   });
 

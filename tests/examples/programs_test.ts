@@ -1,6 +1,7 @@
 /** The programs of `examples/` that need a worker and nothing else do what they say. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { confinesIsolates } from "../../runtime/platform.ts";
 import { startWorker, type TestWorker } from "../servers/worker.ts";
 import { runExample, temporaryBroker } from "./program.ts";
 
@@ -11,7 +12,20 @@ describe("the example", () => {
   before(async () => {
     broker = await temporaryBroker();
     worker = await startWorker(
-      ["-A", "tasks", "-A", "examples/queue_function.ts", "-c", "2", "-b", broker.url],
+      [
+        "-A",
+        "tasks",
+        "-A",
+        "examples/queue_function.ts",
+        "-A",
+        "examples/retries_tasks.ts",
+        "-A",
+        "examples/periodic_tasks.ts",
+        "-c",
+        "2",
+        "-b",
+        broker.url,
+      ],
     );
   });
   after(async () => {
@@ -49,6 +63,34 @@ describe("the example", () => {
     assert.deepEqual(left, [5, 4, 3, 2, 1].filter((number) => left.includes(number)));
   });
 
+  it("time_limits.ts meets tasks that take too long", async () => {
+    assert.deepEqual(await run("time_limits.ts"), [
+      "gather: some pieces, not all",
+      "gave up: SoftTimeLimitExceeded",
+      "too long: the task ran longer than its time limit of 0.5 s",
+      "too long: the task ran longer than its time limit of 0.5 s",
+      "sooner: TimeLimitExceeded: the task ran longer than its time limit of 0.1 s",
+      "on one thing, undisturbed",
+    ]);
+  });
+
+  it("revoke.ts calls tasks off", async () => {
+    assert.deepEqual(await run("revoke.ts"), [
+      "later: TaskRevokedError: revoked",
+      "long: active",
+      "long: TaskRevokedError: terminated",
+    ]);
+  });
+
+  it("periodic.ts has two schedulers take turns", async () => {
+    assert.deepEqual(await run("periodic.ts"), [
+      "the clock: periodic_tasks.tick, every 0.5 seconds",
+      "the report: periodic_tasks.report, 0 3 * * mon-fri (Europe/Berlin)",
+      "one sends it",
+      "the other goes on",
+    ]);
+  });
+
   it("batch.ts makes ten thousand calls", async () => {
     const [published, results, right] = await run("batch.ts");
     assert.match(published, /^10000 calls published after \d+ ms$/);
@@ -65,6 +107,45 @@ describe("the example", () => {
       "its value a moment later: 3",
       "a thrown error is the result: RangeError: 1 can't be divided by zero",
       "what has no value is not stored: PENDING",
+    ]);
+  });
+
+  it("retries.ts gets one result of several tries", async () => {
+    assert.deepEqual(await run("retries.ts"), [
+      "meanwhile: BusyError: the bank is busy",
+      "order 17 is paid, at try 3",
+      "in the end: BusyError: account 4 is locked",
+      "in the end: Reject: an order without a total",
+    ]);
+  });
+
+  it("processes.ts survives what tasks do to theirs", async () => {
+    const apart = await temporaryBroker();
+    const worker = await startWorker(["-A", "examples/processes_tasks.ts", "-c", "2", "-b", apart.url]);
+    assert.deepEqual(await runExample("processes.ts", apart.url), [
+      "crashed: the isolate that ran processes_tasks.crash died: its process was ended by SIGKILL",
+      "too much: processes_tasks.hoard took more memory than it may: its tasks may take 64 MB of memory",
+      "meanwhile: all is well",
+    ]);
+    await worker.stop();
+    await apart.remove();
+  });
+
+  it("permissions.ts is denied what its tasks may not reach, or told that nobody here can deny it", async () => {
+    const lines = await run("permissions.ts");
+    if (!confinesIsolates) {
+      assert.match(
+        lines.join(),
+        /^the task permissions_tasks\.\w+ in .*, which Bun can't enforce: run the worker on Deno/,
+      );
+      return;
+    }
+    assert.deepEqual(lines, [
+      "README.md: read",
+      'package.json: NotCapable: Requires read access to "package.json"',
+      "6 * 7: 42",
+      'process.env.HOME: NotCapable: Requires env access to "HOME"',
+      "home: true",
     ]);
   });
 

@@ -6,7 +6,7 @@ const NOW = Date.UTC(2026, 10, 21);
 
 /** Both ends of one board, as the main thread and the isolate have them. */
 function bothEnds() {
-  const main = new ClaimBoard(undefined, NOW);
+  const main = new ClaimBoard();
   return { main, inside: new ClaimBoard(main.memory), numbers: new JobNumbers() };
 }
 
@@ -21,6 +21,38 @@ describe("the claim board", () => {
     assert.equal(main.startedAt(job), NOW + 1234);
     inside.done(job);
     assert.equal(main.state(job), "done");
+  });
+
+  it("shows the main thread how long a job may run, and forgets it with the job", () => {
+    const { main, inside, numbers } = bothEnds();
+    const job = numbers.take();
+    main.offer(job);
+    inside.claim(job, NOW);
+    assert.equal(main.hasLimits, false);
+    assert.equal(main.limitOf(job), 0);
+    inside.limit(job, 0.25);
+    assert.equal(main.hasLimits, true);
+    assert.equal(main.limitOf(job), 0.25);
+    numbers.release(job);
+    const next = numbers.take();
+    assert.equal(JobNumbers.slotOf(next), JobNumbers.slotOf(job));
+    main.offer(next);
+    assert.equal(main.limitOf(next), 0);
+  });
+
+  it("knows start times of workers that are years old", () => {
+    const { main, inside, numbers } = bothEnds();
+    const job = numbers.take();
+    main.offer(job);
+    inside.claim(job, NOW + 5 * 365 * 86_400_000);
+    assert.equal(main.startedAt(job), NOW + 5 * 365 * 86_400_000);
+  });
+
+  it("shows the main thread how much memory the isolate uses", () => {
+    const { main, inside } = bothEnds();
+    assert.equal(main.heap, 0);
+    inside.measureHeap(12_345);
+    assert.equal(main.heap, 12_345);
   });
 
   it("gives a job to one end only", () => {

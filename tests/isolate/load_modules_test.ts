@@ -77,6 +77,21 @@ describe("task modules", () => {
     assert.deepEqual(await names(["named.ts"], "prefix"), ["shop.pay"]);
   });
 
+  it("refuse a time limit that is none", async () => {
+    const mod = new URL("../../mod.ts", import.meta.url).href;
+    for (const [limit, shown] of [['"5"', '"5"'], ["-1", "-1"], ["NaN", "NaN"]]) {
+      const file = `limited${shown.length}${shown.charCodeAt(0)}.ts`;
+      await writeFile(
+        join(folder, file),
+        `import { task } from "${mod}"; export const x = task({ timeLimit: ${limit} as number }, () => 1);`,
+      );
+      await assert.rejects(
+        names([file]),
+        refused(new RegExp(`x of .*${file}: its timeLimit is ${shown}, but must be a number of seconds`)),
+      );
+    }
+  });
+
   it("refuse two tasks of one name, and say where both are", async () => {
     await assert.rejects(
       names(["twice.ts", "other/twice.ts"]),

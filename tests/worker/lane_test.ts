@@ -13,6 +13,7 @@ class HandIsolate implements Isolate {
   readonly jobs: Job[] = [];
   start = () => Promise.resolve([]);
   terminate = () => {};
+  setLimits = () => {};
   asked = 0;
   run(jobs: readonly (number | string)[]): void {
     for (let i = 0; i < jobs.length; i += 2) this.jobs.push(jobs[i] as number);
@@ -24,7 +25,7 @@ class HandIsolate implements Isolate {
 
 function setUp(slots = 1) {
   const clock = new FakeClock(), isolate = new HandIsolate();
-  const lane = new Lane(isolate, slots, clock);
+  const lane = new Lane(isolate, { clock, slots });
   let tag = 0;
   const deliveries = (count: number): Delivery[] =>
     Array.from({ length: count }, () => ({ tag: ++tag, queue: "q", text: "{}" }));

@@ -1,53 +1,12 @@
 /** A pool with real isolates, in time that the test turns. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
-import { resolveSettings } from "../../runtime/config/resolve.ts";
-import { findModules } from "../../runtime/isolate/load_modules.ts";
-import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
-import { encodeTask } from "../../runtime/protocol/task_message.ts";
-import type { Delivery } from "../../runtime/transport/transport.ts";
-import { Pool } from "../../runtime/worker/pool.ts";
-import { completeOptions, isolateSettings } from "../../runtime/worker/worker_options.ts";
 import { eventually } from "../conformance/patience.ts";
-import { FakeClock } from "../fake_clock.ts";
-
-const MODULES = await findModules([fileURLToPath(new URL("./tasks.ts", import.meta.url))]);
-
-function delivery(task: string, ...args: unknown[]): Delivery {
-  const id = crypto.randomUUID();
-  return {
-    tag: id,
-    queue: "q",
-    text: encodeEnvelope(encodeTask({ id, task, args, kwargs: {}, queue: "q" })),
-  };
-}
-
-/** A pool in time that stands still, with all that it tells. */
-async function setUp(slots: number, isolates = 1) {
-  const settings = resolveSettings({ from: "the test", settings: { brokerUrl: "memory:pool" } });
-  const clock = new FakeClock();
-  const told = { reported: 0, finished: [] as Delivery[], interrupted: [] as [Delivery[], string][] };
-  const pool = new Pool(isolateSettings(completeOptions({ settings, modules: [], slots })), clock, {
-    finished: (delivery) => void told.finished.push(delivery),
-    reported: () => void told.reported++,
-    state() {},
-    log() {},
-    relay: () => assert.fail("nothing is sent"),
-    handBack: (deliveries) => assert.fail(`${deliveries.length} handed back`),
-    interrupted: (deliveries, why) => void told.interrupted.push([[...deliveries], why]),
-    died: (reason) => assert.fail(reason),
-    restartFailed: (reason) => assert.fail(reason),
-  });
-  await pool.start(MODULES, isolates);
-  return { pool, clock, told };
-}
-
-const FOREVER = 1_000_000;
+import { delivery, FOREVER, openPool } from "./pools.ts";
 
 describe("a pool", () => {
   it("says that there is room again after an isolate was held up and nothing was reported", async () => {
-    const { pool, clock, told } = await setUp(3);
+    const { pool, clock, told } = await openPool({ slots: 3 });
     try {
       pool.dispatch([delivery("tasks.busyThenWait", 150), delivery("tasks.busyThenWait", 150)]);
       await clock.advance(41);
@@ -63,12 +22,14 @@ describe("a pool", () => {
   });
 
   it("finds what it holds by its task's id", async () => {
-    const { pool } = await setUp(1);
+    const { pool } = await openPool();
     try {
       const [runs, waits] = [delivery("tasks.wait", FOREVER), delivery("tasks.add", 1, 2)];
       pool.dispatch([runs, waits]);
       await eventually(() => assert.equal(pool.running, 1));
-      assert.deepEqual(pool.find(runs.tag as string), { delivery: runs, running: true });
+      const { startedAt, ...found } = pool.find(runs.tag as string)!;
+      assert.deepEqual(found, { delivery: runs, running: true });
+      assert.ok(Math.abs(startedAt! - Date.now()) < 60_000);
       assert.deepEqual(pool.find(waits.tag as string), { delivery: waits, running: false });
       assert.equal(pool.find("another"), undefined);
     } finally {
@@ -77,7 +38,7 @@ describe("a pool", () => {
   });
 
   it("of two deliveries of one task finds the one that runs", async () => {
-    const { pool } = await setUp(1, 1);
+    const { pool } = await openPool();
     try {
       const first = delivery("tasks.wait", FOREVER), second = { ...first, tag: "second" };
       pool.dispatch([first]);
@@ -90,7 +51,7 @@ describe("a pool", () => {
   });
 
   it("ends a busy loop, and what waited behind it runs in the isolate that takes its place", async () => {
-    const { pool, told } = await setUp(1);
+    const { pool, told } = await openPool();
     try {
       const endless = delivery("tasks.busy", FOREVER);
       pool.dispatch([endless]);
@@ -109,7 +70,7 @@ describe("a pool", () => {
   });
 
   it("tells what else ran in an isolate that it ended, and goes on", async () => {
-    const { pool, told } = await setUp(3);
+    const { pool, told } = await openPool({ slots: 3 });
     try {
       const [ended, innocent] = [delivery("tasks.wait", FOREVER), delivery("tasks.wait", FOREVER)];
       const waits = [delivery("tasks.busy", FOREVER), delivery("tasks.add", 1, 2)];
@@ -126,7 +87,7 @@ describe("a pool", () => {
   });
 
   it("takes out what has not started, and ends nothing for it", async () => {
-    const { pool, told } = await setUp(1);
+    const { pool, told } = await openPool();
     try {
       const [runs, waits] = [delivery("tasks.wait", 300), delivery("tasks.add", 1, 2)];
       pool.dispatch([runs, waits]);
@@ -140,7 +101,7 @@ describe("a pool", () => {
   });
 
   it("takes out what no isolate had room for", async () => {
-    const { pool } = await setUp(1);
+    const { pool } = await openPool();
     try {
       const [runs, ...rest] = [delivery("tasks.wait", FOREVER), delivery("tasks.add"), delivery("tasks.add")];
       pool.dispatch([runs, ...rest]);
@@ -152,7 +113,7 @@ describe("a pool", () => {
   });
 
   it("is too late for what has finished", async () => {
-    const { pool, told } = await setUp(1);
+    const { pool, told } = await openPool();
     try {
       const quick = delivery("tasks.add", 1, 2);
       pool.dispatch([quick]);

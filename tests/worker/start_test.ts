@@ -22,8 +22,8 @@ describe("a worker that starts", () => {
   it("works with the first isolate, and shares what waits with those that come later", async () => {
     const gate = withResolvers();
     let made = 0;
-    const isolates: IsolateMaker = (...given) => {
-      const isolate = new WebWorkerIsolate(...given);
+    const isolates: IsolateMaker = (settings, listener) => {
+      const isolate = new WebWorkerIsolate(settings, listener);
       if (made++ === 0) return isolate;
       const start = isolate.start.bind(isolate);
       isolate.start = () => gate.promise.then(start);

@@ -70,6 +70,13 @@ export const STEPS: readonly string[] = [
   create table revoked(n integer primary key autoincrement, id text not null unique, at real not null) strict;
   create index revoked_by_time on revoked(at);
   `,
+  `
+  -- Who schedules periodic tasks, and how often each has said so; their entries with the last time that each was sent for.
+  create table scheduler(name text primary key, beat integer not null) strict, without rowid;
+  create table periodic(
+    name text primary key, owner text not null, last real not null, timetable text not null
+  ) strict, without rowid;
+  `,
 ];
 
 /** What a file says about itself. */

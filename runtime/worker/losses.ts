@@ -1,0 +1,150 @@
+/**
+ * Tasks that can't tell their end themselves, because their isolate is gone: it died, or was ended under them. **Settle**,
+ * where no report comes. Rare enough that the main thread reads such messages whole.
+ */
+import type { Clock } from "../clock.ts";
+import type { Death } from "../isolate/isolate.ts";
+import { Outcomes } from "../isolate/outcomes.ts";
+import type { TaskDescription } from "../isolate/task_definition.ts";
+import { MemoryLimitExceeded, TimeLimitExceeded, WorkerLostError } from "../protocol/errors.ts";
+import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
+import type { StoredResult } from "../results/result_store.ts";
+import type { BuriedMessage, Delivery, Settlement } from "../transport/transport.ts";
+import type { Notices } from "./notices.ts";
+import { type CompleteOptions, isolateSettings } from "./worker_options.ts";
+
+/** What losses have of their worker. */
+export interface LossesParts {
+  readonly options: CompleteOptions;
+  readonly clock: Clock;
+  readonly notices: Notices;
+  /** By their names. */
+  tasks(): ReadonlyMap<string, TaskDescription>;
+  /** Whether its message was acknowledged before its run: it can't be given back. */
+  isAcknowledged(delivery: Delivery): boolean;
+  settle(settlement: Settlement): void;
+}
+
+export class Losses {
+  readonly #parts: LossesParts;
+  readonly #outcomes: Outcomes;
+
+  constructor(parts: LossesParts) {
+    const { options, clock } = parts;
+    this.#parts = parts;
+    this.#outcomes = new Outcomes({ ...isolateSettings(options), modules: [] }, () => clock.now());
+  }
+
+  /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
+  died(
+    reason: string,
+    started: readonly Delivery[],
+    unreported: readonly Delivery[],
+    how: Death = "ended",
+  ): void {
+    this.#parts.notices.isolateDied(reason);
+    const [only] = started;
+    // Only where exactly one task ran is it known whose fault it was.
+    const fails = started.length === 1 && (how === "out of memory" || !this.#runsAgainWhenLost(only));
+    if (fails) this.#failLost(only, reason, how);
+    else this.#restart(started, reason, "restore");
+    this.#restart(unreported, reason, "restore");
+  }
+
+  /** Another task was the reason that these ended. */
+  interrupted(deliveries: readonly Delivery[], why: string): void {
+    this.#restart(deliveries, why, "again");
+  }
+
+  /** To be run again; what was acknowledged before its run can't be, and its caller is told so. */
+  #restart(deliveries: readonly Delivery[], why: string, outcome: "again" | "restore"): void {
+    for (const delivery of deliveries) {
+      if (this.#parts.isAcknowledged(delivery)) this.#failLost(delivery, why);
+      else this.#parts.settle({ delivery, outcome });
+    }
+  }
+
+  /** It was ended because it ran longer than `seconds`. */
+  overLimit(delivery: Delivery, seconds: number): void {
+    const { notices, isAcknowledged, settle } = this.#parts;
+    const request = this.#read(delivery);
+    notices.overLimit(request?.task ?? "", request?.id ?? "", seconds);
+    const result = this.#failure(delivery, request, () => new TimeLimitExceeded(seconds));
+    if (isAcknowledged(delivery) || this.#acksTimeouts(request)) settle({ delivery, outcome: "ack", result });
+    else {
+      const reason = `its task ran longer than its time limit of ${seconds} s`;
+      notices.dead(delivery.queue, request?.id, reason);
+      settle({ delivery, outcome: "dead", reason, result });
+    }
+  }
+
+  /** The process of a suspect died under it: it is to run again, and counted unless its start was. */
+  crashed(delivery: Delivery, reason: string, wasCounted: boolean): void {
+    const { notices, isAcknowledged, settle } = this.#parts;
+    notices.isolateDied(reason);
+    if (isAcknowledged(delivery)) this.#failLost(delivery, reason);
+    else settle({ delivery, outcome: wasCounted ? "return" : "restore" });
+  }
+
+  /** Workers died under it too often: it runs no more, and its caller is told so. */
+  condemned(delivery: Delivery, reason: string): void {
+    const request = this.#read(delivery);
+    this.#parts.notices.dead(delivery.queue, request?.id, reason);
+    const result = this.#failure(delivery, request, deadLetter(reason));
+    this.#parts.settle({ delivery, outcome: "dead", reason, result });
+  }
+
+  /** What its caller is told of a message that the broker has put to the dead letters. */
+  buried(message: BuriedMessage, reason: string): StoredResult | undefined {
+    return this.#failure(message, this.#read(message), deadLetter(reason));
+  }
+
+  #failLost(delivery: Delivery, reason: string, how: Death = "ended"): void {
+    const { notices, settle } = this.#parts;
+    notices.counts.failed++;
+    const because = (task: string) =>
+      how === "out of memory"
+        ? new MemoryLimitExceeded(`${task} took more memory than it may: ${reason}`)
+        : new WorkerLostError(`the isolate that ran ${task} died: ${reason}`);
+    settle({ delivery, outcome: "ack", result: this.#failure(delivery, this.#read(delivery), because) });
+  }
+
+  #runsAgainWhenLost({ text }: Delivery): boolean {
+    const { options, tasks } = this.#parts;
+    const task = tasks().get(peekTask(text)?.task ?? "");
+    return task?.options.rejectOnWorkerLost ?? options.settings.taskRejectOnWorkerLost;
+  }
+
+  #acksTimeouts(request: TaskRequest | undefined): boolean {
+    const { options, tasks } = this.#parts;
+    const task = tasks().get(request?.task ?? "");
+    return task?.options.acksOnFailureOrTimeout ?? options.settings.taskAcksOnFailureOrTimeout;
+  }
+
+  /** What is stored of a failure, if anything is. */
+  #failure(
+    { replyTo }: BuriedMessage,
+    request: TaskRequest | undefined,
+    because: (task: string) => Error,
+  ): StoredResult | undefined {
+    if (request === undefined) return undefined;
+    const { id, task: name } = request;
+    const task = this.#parts.tasks().get(name) ?? { name, options: {} };
+    const text = this.#outcomes.failure(request, task, because(name));
+    return text === "" ? undefined : { id, state: "FAILURE", text, ttl: this.#outcomes.ttl(task), replyTo };
+  }
+
+  /** A message that an isolate has run can be read; one that can't has nobody who waits for it. */
+  #read({ text }: BuriedMessage): TaskRequest | undefined {
+    const { maxMessageBytes } = this.#parts.options.settings.brokerTransportOptions;
+    try {
+      return decodeTask(text, { maxBodyBytes: maxMessageBytes });
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function deadLetter(reason: string): (task: string) => Error {
+  return (task) => new WorkerLostError(`the message of ${task} is a dead letter and runs no more: ${reason}`);
+}
