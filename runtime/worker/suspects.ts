@@ -60,9 +60,8 @@ export interface SuspectsOptions {
 /** A suspect whose turn it is. */
 interface Turn {
   readonly delivery: Delivery;
-  /** By the monotonic clock. */
-  readonly since: number;
-  isHandedOver: boolean;
+  /** By the monotonic clock, since it was handed over; before that nothing. */
+  since: number | undefined;
   isCounted: boolean;
 }
 
@@ -179,8 +178,10 @@ export class Suspects implements AnyPool {
 
   takeBack(): Delivery[] {
     const taken = this.#waiting.splice(0);
-    if (this.#current?.isHandedOver === false) taken.unshift(this.#current.delivery);
-    if (this.#current?.isHandedOver === false) this.#current = undefined;
+    if (this.#current !== undefined && this.#current.since === undefined) {
+      taken.unshift(this.#current.delivery);
+      this.#current = undefined;
+    }
     return taken.concat(this.#others.takeBack());
   }
 
@@ -202,7 +203,7 @@ export class Suspects implements AnyPool {
   #apart(): ReturnType<AnyPool["list"]> {
     const waiting = this.#waiting.map((delivery) => ({ delivery, running: false }));
     if (this.#current === undefined) return waiting;
-    if (this.#current.isHandedOver) return this.#pool!.list().concat(waiting);
+    if (this.#current.since !== undefined) return this.#pool!.list().concat(waiting);
     return [{ delivery: this.#current.delivery, running: false }, ...waiting];
   }
 
@@ -210,7 +211,7 @@ export class Suspects implements AnyPool {
   #takeOut(delivery: Delivery): boolean {
     const index = this.#waiting.indexOf(delivery);
     if (index >= 0) this.#waiting.splice(index, 1);
-    const isNext = this.#current?.delivery === delivery && !this.#current.isHandedOver;
+    const isNext = this.#current?.delivery === delivery && this.#current.since === undefined;
     if (isNext) this.#over(delivery);
     return index >= 0 || isNext;
   }
@@ -233,7 +234,7 @@ export class Suspects implements AnyPool {
     }
     clock.cancel(this.#idle);
     this.#idle = undefined;
-    this.#current = { delivery, since: clock.monotonic(), isHandedOver: false, isCounted: false };
+    this.#current = { delivery, since: undefined, isCounted: false };
     this.#patience ??= clock.after(PATIENCE_MS, () => this.#look());
     void this.#begin(this.#current);
   }
@@ -261,7 +262,7 @@ export class Suspects implements AnyPool {
       return this.#listener.reported();
     }
     current.isCounted = counted === "counted";
-    current.isHandedOver = true;
+    current.since = this.#options.clock.monotonic();
     pool.dispatch([delivery]);
   }
 
@@ -326,7 +327,8 @@ export class Suspects implements AnyPool {
     const { clock, random, keeps } = this.#options;
     this.#patience = undefined;
     if (this.#isClosed || this.#current === undefined) return;
-    if (!keeps && this.#waiting.length > 0 && clock.monotonic() - this.#current.since >= PATIENCE_MS) {
+    const { since = Infinity } = this.#current;
+    if (!keeps && this.#waiting.length > 0 && clock.monotonic() - since >= PATIENCE_MS) {
       const due = clock.now() + AWAY_MS + random() * AWAY_SPREAD_MS;
       this.#waiting = this.#listener.putOff(this.#waiting, due);
       this.#listener.reported();

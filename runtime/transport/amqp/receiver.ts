@@ -208,6 +208,8 @@ export class AmqpReceiver implements Receiver {
     const givenBack = this.#finish(plain);
     if (rest.length > 0) await this.#publishAndFinish(rest);
     await Promise.all([...givenBack].map((stream) => stream.returned()));
+    // Whoever waits for an arrival has no consumer any more, and what went back may be all that there is.
+    if (goesBack) this.#wake();
   }
 
   /** Acknowledges, or gives back; tells to which queues. */
