@@ -17,12 +17,7 @@ export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallLink, CallOptions } from "./runtime/client/call.ts";
-export type {
-  Control,
-  ControlOptions,
-  ControlReplies,
-  RevokeOptions,
-} from "./runtime/client/control.ts";
+export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
 export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";

@@ -14,7 +14,11 @@ export interface LimitFlags {
 /** Puts them on the command. */
 export function addLimitFlags(command: Command): Command {
   return command
-    .option("--time-limit <seconds>", "end tasks that run longer (default: taskTimeLimit, none)", secondsAbove0)
+    .option(
+      "--time-limit <seconds>",
+      "end tasks that run longer (default: taskTimeLimit, none)",
+      secondsAbove0,
+    )
     .option(
       "--soft-time-limit <seconds>",
       "abort the ctx.signal of tasks that run longer (default: taskSoftTimeLimit, none)",

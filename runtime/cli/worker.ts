@@ -54,7 +54,11 @@ export function workerCommand(): Command {
     .option("-I, --include <module>", "one more task module; may be repeated", collect)
     .option("--prefix <name>", "put in front of every task's name, with a dot")
     .option("--drain", "end when the queues hold nothing ready and all that was taken is settled")
-    .option("--grace <seconds>", "let what runs end for so long, then end it (default: as long as it takes)", seconds)
+    .option(
+      "--grace <seconds>",
+      "let what runs end for so long, then end it (default: as long as it takes)",
+      seconds,
+    )
     .option("--statedb <file>", "where revoked tasks are kept on RabbitMQ (default: workerStateDb)")
     .option("-B, --beat", "send the periodic tasks of the schedule, too: any number of workers may")
     .option(...SCHEDULE_FLAG, collect)

@@ -190,7 +190,13 @@ export class Runner {
       request = decodeTask(text, this.#limits);
     } catch (error) {
       if (!(error instanceof BadMessageError)) throw error;
-      return this.#reports.add(job, Report.DEAD, error.id ?? "", this.#outcomes.unreadable(error), error.reason);
+      return this.#reports.add(
+        job,
+        Report.DEAD,
+        error.id ?? "",
+        this.#outcomes.unreadable(error),
+        error.reason,
+      );
     }
     const task = this.#tasks.get(request.task);
     if (task !== undefined && this.#serves(request.task)) {
@@ -334,7 +340,7 @@ export class Runner {
   }
 
   #succeed(run: Run, value: unknown): void {
-    const { job, request, task, started } = run;
+    const { request, task, started } = run;
     const { logSuccess } = this.#settings;
     run.softLimit?.end();
     const stores = this.#outcomes.storesValue(request, task, value);

@@ -84,7 +84,9 @@ export class Notices {
   /** A stop does not wait any longer. */
   graceIsOver(seconds: number, running: number): void {
     log.warning(
-      `${running} ${running === 1 ? "task has" : "tasks have"} not ended within the ${seconds} s of grace and run ` +
+      `${running} ${
+        running === 1 ? "task has" : "tasks have"
+      } not ended within the ${seconds} s of grace and run ` +
         `again elsewhere.`,
     );
   }
@@ -102,7 +104,11 @@ export class Notices {
   /** A task was ended because it ran longer than it may. */
   overLimit(task: string, id: string, seconds: number): void {
     this.counts.failed++;
-    taskLog.error(`Task ${task}[${id}] has exceeded its hard time limit of ${seconds} s`, { task, id, own: false });
+    taskLog.error(`Task ${task}[${id}] has exceeded its hard time limit of ${seconds} s`, {
+      task,
+      id,
+      own: false,
+    });
   }
 
   /** What a worker had that died can't be run apart. */
@@ -122,7 +128,9 @@ export class Notices {
     stoodStill: (ms) => {
       if (ms === undefined) return log.info("The worker's main thread has answered in time for a minute.");
       log.warning(
-        `The worker's main thread stood still for ${(ms / 1000).toFixed(1)} s, so that nothing was fetched, settled or ` +
+        `The worker's main thread stood still for ${
+          (ms / 1000).toFixed(1)
+        } s, so that nothing was fetched, settled or ` +
           `renewed: the machine is out of processor time or memory. Give it more, or start fewer isolates (-c).`,
       );
     },
@@ -130,7 +138,9 @@ export class Notices {
       if (silence === undefined) return log.info("All isolates give signs of life again.");
       const { ms, tasks } = silence;
       log.warning(
-        `An isolate has given no sign of life for ${Math.round(ms / 1000)} s: ${tasks.join(", ")} computes without a ` +
+        `An isolate has given no sign of life for ${Math.round(ms / 1000)} s: ${
+          tasks.join(", ")
+        } computes without a ` +
           `pause, or never ends. Give it a time limit (timeLimit, --time-limit), or end it: celeriac control revoke ID ` +
           `--terminate`,
         { tasks },
@@ -162,7 +172,9 @@ export class Notices {
     if (tasks.length === 0) return;
     const which = tasks.slice(0, SHOWN_TASKS).map(({ name }) => name).join(", ");
     const more = tasks.length > SHOWN_TASKS ? ` and ${tasks.length - SHOWN_TASKS} more` : "";
-    log.warning(`Not confined, because this runtime can't do that and --allow-unsandboxed is set: ${which}${more}.`);
+    log.warning(
+      `Not confined, because this runtime can't do that and --allow-unsandboxed is set: ${which}${more}.`,
+    );
   }
 
   waitsForModules(error: Error): void {

@@ -4,11 +4,7 @@
  * of them when their modules have changed.
  */
 import type { Clock, TimerHandle } from "../clock.ts";
-import {
-  type Death,
-  type IsolateSettings,
-  REPORT_STRIDE,
-} from "../isolate/isolate.ts";
+import { type Death, type IsolateSettings, REPORT_STRIDE } from "../isolate/isolate.ts";
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import type { LimitsOfTask } from "../isolate/time_limits.ts";

@@ -18,7 +18,14 @@ import { openResultStore, resultUrl } from "../results/open.ts";
 import type { ResultStore, StoredResult } from "../results/result_store.ts";
 import { tellWorkers } from "../transport/ask_workers.ts";
 import { openTransport } from "../transport/open.ts";
-import { type BuriedMessage, type Delivery, PublishError, type Receiver, type Settlement, type Transport } from "../transport/transport.ts";
+import {
+  type BuriedMessage,
+  type Delivery,
+  PublishError,
+  type Receiver,
+  type Settlement,
+  type Transport,
+} from "../transport/transport.ts";
 import { demandPolicy, unconfined } from "./demand.ts";
 import { Exchange } from "./exchange.ts";
 import { Losses } from "./losses.ts";

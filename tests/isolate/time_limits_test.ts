@@ -43,7 +43,10 @@ describe("the limits of a task", () => {
   it("can be set for a task, in the place of those in its options", () => {
     const all = limits({ taskSoftTimeLimit: 20 });
     all.set({ task: "m.f", hard: 5, soft: null });
-    assert.deepEqual([all.hard(request(), { timeLimit: 3 }), all.soft(request(), { softTimeLimit: 2 })], [5, 20]);
+    assert.deepEqual([all.hard(request(), { timeLimit: 3 }), all.soft(request(), { softTimeLimit: 2 })], [
+      5,
+      20,
+    ]);
     assert.equal(all.hard(request([1, null]), {}), 1);
   });
 });

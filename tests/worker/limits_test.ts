@@ -26,8 +26,11 @@ async function failure(result: PromiseLike<unknown>): Promise<TaskError> {
 describe("a worker", () => {
   const world = setUp();
   const { app } = world;
-  const call = (task: string, args: unknown[] = [], limits: { timeLimit?: number; softTimeLimit?: number } = {}) =>
-    app.sendTask(`limited.${task}`, args, {}, limits);
+  const call = (
+    task: string,
+    args: unknown[] = [],
+    limits: { timeLimit?: number; softTimeLimit?: number } = {},
+  ) => app.sendTask(`limited.${task}`, args, {}, limits);
   const length = async () => (await (await app.transport()).lengths(["celery"]))[0];
 
   before(() => world.worker([TASKS, LIMITED], { concurrency: 1 }));
@@ -113,7 +116,15 @@ describe("a worker", () => {
     const shop = await Workshop.open();
     try {
       const flags = ["--time-limit", "0.6", "--soft-time-limit", "0.2", "--max-tasks-per-child", "1"];
-      const worker = await shop.worker("-A", LIMITED, "-c", "1", ...flags, "--max-memory-per-child", "1000000");
+      const worker = await shop.worker(
+        "-A",
+        LIMITED,
+        "-c",
+        "1",
+        ...flags,
+        "--max-memory-per-child",
+        "1000000",
+      );
       const here = shop.app.module<typeof import("./limited.ts")>("limited");
       assert.notEqual(await here.where(), await here.where());
       assert.equal((await failure(shop.app.sendTask("limited.heedSignal"))).type, "SoftTimeLimitExceeded");
