@@ -14,6 +14,7 @@ import type { Outcome, Part, Setting } from "./part.ts";
 import { amqpDrain } from "./parts/amqp_drain.ts";
 import { amqpIdle } from "./parts/amqp_idle.ts";
 import { computing } from "./parts/computing.ts";
+import { delayed } from "./parts/delayed.ts";
 import { idleLatency } from "./parts/idle_latency.ts";
 import { inFlight } from "./parts/in_flight.ts";
 import { manyQueues } from "./parts/many_queues.ts";
@@ -24,6 +25,7 @@ import { publishing } from "./parts/publish.ts";
 import { redisDrain } from "./parts/redis_drain.ts";
 import { sqliteDrain } from "./parts/sqlite_drain.ts";
 import { starting } from "./parts/start.ts";
+import { timers } from "./parts/timers.ts";
 import { waiting } from "./parts/waiting.ts";
 import { killAll, ROOT } from "./process.ts";
 import { BenchRedis } from "./redis_server.ts";
@@ -31,7 +33,7 @@ import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
   ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain, amqpIdle],
-  ...[millionOnRedis, millionOnSqlite, waiting, computing, mixed, messages, inFlight, starting],
+  ...[millionOnRedis, millionOnSqlite, delayed, waiting, computing, mixed, messages, timers, inFlight, starting],
 ];
 
 const { values: flags, positionals: names } = parseArgs({
