@@ -99,21 +99,24 @@ for (const [name, start] of Object.entries(brokers)) {
       await assert.rejects(py.run(`running.get(timeout=30)`), { ...REVOKED, args: "('terminated',)" });
     });
 
-    it("Python understands all that ours answers", async () => {
-      const answers = await py.json<Record<string, unknown>>(
-        `i = app.control.inspect(["ours@test"], timeout=20)
+    // What is answered is the same on every broker.
+    if (name === "Redis") {
+      it("Python understands all that ours answers", async () => {
+        const answers = await py.json<Record<string, unknown>>(
+          `i = app.control.inspect(["ours@test"], timeout=20)
 {name: getattr(i, name)()["ours@test"] for name in ("active", "reserved", "scheduled", "revoked", "registered", "stats", "active_queues", "clock")}`,
-      );
-      assert.deepEqual([answers.active, answers.reserved, answers.scheduled], [[], [], []]);
-      assert.ok((answers.registered as string[]).includes("tasks.add"));
-      assert.deepEqual((answers.active_queues as { name: string }[]).map(({ name }) => name), ["celery"]);
-      assert.equal((answers.stats as { pid: number }).pid, ours.pid);
-      const { stdout, stderr } = await celery(
-        broker,
-        ...["control", "-d", "ours@test", "-t", "20", "time_limit", "tasks.add", "5", "10"],
-      );
-      assert.match(stdout, /time limits set successfully/, stderr);
-    });
+        );
+        assert.deepEqual([answers.active, answers.reserved, answers.scheduled], [[], [], []]);
+        assert.ok((answers.registered as string[]).includes("tasks.add"));
+        assert.deepEqual((answers.active_queues as { name: string }[]).map(({ name }) => name), ["celery"]);
+        assert.equal((answers.stats as { pid: number }).pid, ours.pid);
+        const { stdout, stderr } = await celery(
+          broker,
+          ...["control", "-d", "ours@test", "-t", "20", "time_limit", "tasks.add", "5", "10"],
+        );
+        assert.match(stdout, /time limits set successfully/, stderr);
+      });
+    }
 
     it("ours revokes a task of Python's", async () => {
       const id = uid();
@@ -145,30 +148,21 @@ for (const [name, start] of Object.entries(brokers)) {
       await assert.rejects(revoked.get({ timeout: 30 }), REVOKED);
     });
 
-    it("a worker that starts, Python's or ours, learns what was revoked", async () => {
+    it(`a worker of ${name === "Redis" ? "Python's" : "ours"} that starts learns what was revoked`, async () => {
       const id = uid();
       await app.control.revoke(id, { reply: true, destination: ["ours@test"], timeout: 20 });
-      const late = await startCeleryWorker({
-        ...broker,
-        queues: ["late"],
-        hostname: "late@test",
-        mingle: true,
-      });
-      // It says that it is ready a moment before it listens.
-      const knows = (node: string) =>
-        eventually(async () => {
-          const { [node]: known } = await app.inspect.revoked({ destination: [node], timeout: 2 });
-          assert.ok((known as string[] | undefined)?.includes(id));
-        }, 30_000);
-      await knows("late@test");
-      await late.kill();
       const elsewhere = await mkdtemp(join(tmpdir(), "celeriac-control-"));
-      const another = await startWorker(
-        ["-A", TASKS, "-b", broker.url, "-c", "1", "-Q", "another", "-n", "another@test"],
-        { cwd: elsewhere },
-      );
-      await knows("another@test");
-      await another.kill();
+      const late = name === "Redis"
+        ? await startCeleryWorker({ ...broker, queues: ["late"], hostname: "late@test", mingle: true })
+        : await startWorker(["-A", TASKS, "-b", broker.url, "-c", "1", "-Q", "late", "-n", "late@test"], {
+          cwd: elsewhere,
+        });
+      // It says that it is ready a moment before it listens, or has asked.
+      await eventually(async () => {
+        const { "late@test": known } = await app.inspect.revoked({ destination: ["late@test"], timeout: 2 });
+        assert.ok((known as string[] | undefined)?.includes(id));
+      }, 30_000);
+      await late.kill();
       await rm(elsewhere, { recursive: true, force: true });
     });
   });
