@@ -8,10 +8,13 @@ BULLMQ := bench/bullmq/node_modules/.package-lock.json
 .DEFAULT_GOAL := help
 
 help: ## Say what one can do here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Run real tasks on a real worker, with nothing but this checkout
 	@$(DENO) run -A --no-check examples/demo.ts
+
+demo-timers: $(INSTALLED) ## Show timers: a countdown, and one that is called off (make demo-timers BROKER=amqp://localhost)
+	@$(DENO) run -A --no-check examples/demo_timers.ts $(BROKER)
 
 test: $(INSTALLED) ## Run every test on Deno and on Bun (make test ONLY=bun, make test FILES="redis cli")
 	@$(DENO) run -A --no-check tests/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)) $(FILES)
@@ -56,4 +59,4 @@ $(BULLMQ): bench/bullmq/package-lock.json
 	npm ci --no-fund --no-audit --loglevel=error --prefix bench/bullmq
 	@touch $@
 
-.PHONY: help demo test check bench dev package fmt
+.PHONY: help demo demo-timers test check bench dev package fmt
