@@ -112,7 +112,7 @@ export const silent = task({ ignoreResult: true }, async (list: string) => {
 
 /** Is retried so many times before it succeeds. */
 export const again = task({ bind: true, maxRetries: 3 }, (ctx, times: number, value: unknown = 1.5) => {
-  if (ctx.retries < times) throw ctx.retry({ exc: new ValueError("again"), countdown: 0.1 });
+  if (ctx.retries < times) throw ctx.retry({ exc: new ValueError("again"), countdown: 0.4 });
   return [ctx.retries, [value, { k: null }]];
 });
 
