@@ -10,7 +10,7 @@ export const crash = task({ isolation: "process" }, async (): Promise<never> => 
 
 /** Takes more and more memory; with 64 MB it has had enough. */
 export const hoard = task({ memoryLimit: "64MB" }, (): never => {
-  for (const kept: unknown[] = [];;) kept.push(Array.from({ length: 10_000 }, Math.random));
+  for (const kept: unknown[] = [];;) kept.push(new Array(1_000_000).fill(0.5));
 });
 
 /** Does no harm, in a process where others have. */

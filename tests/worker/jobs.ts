@@ -185,5 +185,5 @@ export function killProcess(): Promise<never> {
 
 /** Takes memory on the heap until there is none. */
 export function hoard(): never {
-  for (const kept: unknown[] = [];;) kept.push(Array.from({ length: 10_000 }, Math.random));
+  for (const kept: unknown[] = [];;) kept.push(new Array(1_000_000).fill(0.5));
 }
