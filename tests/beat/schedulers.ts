@@ -185,8 +185,8 @@ export class Schedulers implements AsyncDisposable {
     for (const { clock } of this.#all) clock.jump(ms);
   }
 
-  /** Lets time pass for all that run. */
-  async pass(ms: number, step: number = 5 * SECOND): Promise<void> {
+  /** Lets time pass for all that run, in steps so small that nobody seems to have stood still. */
+  async pass(ms: number, step: number = 2 * SECOND): Promise<void> {
     for (let left = ms; left > 0; left -= step) {
       const part = Math.min(left, step);
       this.#now += part;
@@ -267,7 +267,7 @@ export function schedulerSuite(name: string, harness: SchedulerHarness): void {
         const dead = await schedulers.owner();
         schedulers.kill(dead);
         await schedulers.start(schedule);
-        await schedulers.pass(TAKE_OVER);
+        await schedulers.pass(TAKE_OVER, SECOND);
         assert.notEqual(await schedulers.owner(), dead);
       }
       // To a moment at which nothing is due.
@@ -344,7 +344,7 @@ export function schedulerSuite(name: string, harness: SchedulerHarness): void {
       const still = await schedulers.owner();
       still.paused = true;
       still.way.cut?.();
-      await schedulers.pass(TAKE_OVER);
+      await schedulers.pass(TAKE_OVER, SECOND);
       await schedulers.owner();
       await schedulers.pass(3 * MINUTE);
       still.paused = false;
