@@ -132,15 +132,12 @@ export interface TaskDescription {
   /** Names of its parameters, where its options say them. */
   readonly params: readonly string[] | null;
   /** The options that were given, without what can't be copied between threads. */
-  readonly options:
-    & Omit<TaskOptions, ErrorOption | keyof TaskHooks>
-    & {
-      readonly [option in ErrorOption]?: readonly string[];
-    };
+  readonly options: Omit<TaskOptions, "throws" | "autoretryFor" | "dontAutoretryFor" | keyof TaskHooks> & {
+    readonly throws?: readonly string[];
+    readonly autoretryFor?: readonly string[];
+    readonly dontAutoretryFor?: readonly string[];
+  };
 }
-
-/** Options that name errors. */
-type ErrorOption = "throws" | "autoretryFor" | "dontAutoretryFor";
 
 /** The tasks of one module's exports. */
 export function tasksOf(
