@@ -187,6 +187,23 @@ describe("ctx.retry()", () => {
     assert.equal(await result, "done");
   });
 
+  it("that waits for its time is called off by a revoke", async () => {
+    let runs = 0;
+    const { app, advance, idle } = await start({
+      f: task({ bind: true }, (ctx) => {
+        runs++;
+        ctx.retry({ countdown: 60 });
+      }),
+    });
+    const result = app.sendTask("t.f");
+    await idle();
+    await app.control.revoke(result.id);
+    await idle();
+    await advance(60);
+    assert.equal(String(await thrown(result)), "TaskRevokedError: revoked");
+    assert.equal(runs, 1);
+  });
+
   it("does not end the messages of the task", async () => {
     const { app } = await start({
       f: task({ bind: true }, async (ctx) => {
