@@ -1,6 +1,6 @@
 /** Timers between workers on SQLite and Redis, and in isolates that end or block. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +42,22 @@ describe("timers and isolates", () => {
       message: /isolate/,
     });
     await eventually(() => assert.ok(existsSync(file)));
+  });
+
+  it("are set and cancelled from an isolate in a process of its own, in the same hub", async () => {
+    const file = join(folder, "apart"), never = join(folder, "never");
+    const other = await place.app.sendTask<string>("timing.set", [3600, never, "never"]);
+    const [id, answer] = await place.app.sendTask<[string, string]>("timing.setApart", [
+      0.05,
+      file,
+      "apart",
+      other,
+    ]);
+    assert.equal(answer, "cancelled");
+    const hubOf = (id: string) => /^timer-[0-9a-f-]{36}/.exec(id)?.[0];
+    assert.equal(hubOf(id), hubOf(other));
+    await eventually(() => assert.equal(existsSync(file) && readFileSync(file, "utf8"), `apart ${id}\n`));
+    assert.ok(!existsSync(never));
   });
 
   it("call in another isolate while the task that set them blocks its own", async () => {

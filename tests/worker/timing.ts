@@ -11,7 +11,7 @@ export function mark(file: string, word: string): void {
 /** Sets a timer that leaves a mark in `seconds`; gives its id. */
 export const set = task(
   { bind: true },
-  (ctx, seconds: number, file: string, word: string, durable = false) => {
+  (ctx, seconds: number, file: string, word: string, durable?: boolean) => {
     return ctx.callAfter(seconds, mark, [file, word], {}, { durable }).id;
   },
 );
@@ -25,6 +25,14 @@ export const setMany = task({ bind: true }, (ctx, count: number, seconds: number
 export const cancel = task({ bind: true }, (ctx, ...ids: string[]): Promise<string[]> => {
   return Promise.all(ids.map((id) => ctx.timers.cancel(id)));
 });
+
+/** The same as `set`, from a process of its own; cancels a timer of another task, too. */
+export const setApart = task(
+  { bind: true, isolation: "process" },
+  async (ctx, seconds: number, file: string, word: string, other: string): Promise<[string, string]> => {
+    return [ctx.callAfter(seconds, mark, [file, word]).id, await ctx.timers.cancel(other)];
+  },
+);
 
 /** Sets a timer and ends its isolate. */
 export const setAndDie = task({ bind: true }, async (ctx, seconds: number, file: string, word: string) => {
