@@ -3,6 +3,7 @@
  * to an idle one, gives back to the broker what nobody here can start, and replaces an isolate that has died, or all
  * of them when their modules have changed.
  */
+import { setImmediate } from "node:timers";
 import type { Clock, TimerHandle } from "../clock.ts";
 import { type Death, type IsolateSettings, REPORT_STRIDE } from "../isolate/isolate.ts";
 import type { ModuleFile } from "../isolate/load_modules.ts";
@@ -396,7 +397,8 @@ export class Pool {
     const others = [...started, ...unreported].filter((other) => !deliveries.includes(other));
     if (others.length > 0) this.#listener.interrupted(others, why);
     this.dispatch(unstarted);
-    if (wasAtWork) this.#addLater(0);
+    // Making a thread holds this one up: what becomes of the task that was ended leaves before.
+    if (wasAtWork) setImmediate(() => this.#addLater(0));
   }
 
   #died(lane: Lane, reason: string, how?: Death): void {
