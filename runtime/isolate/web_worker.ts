@@ -52,9 +52,10 @@ export class WebWorkerIsolate implements Isolate {
   }
 
   terminate(): void {
-    this.#end.close();
-    this.#thread?.terminate();
+    const thread = this.#thread;
     this.#thread = undefined;
+    this.#end.close();
+    thread?.terminate();
   }
 
   #ended(reason: string): void {

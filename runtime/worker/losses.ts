@@ -41,14 +41,16 @@ export class Losses {
     started: readonly Delivery[],
     unreported: readonly Delivery[],
     how: Death = "ended",
+    wasCounted = false,
   ): void {
     this.#parts.notices.isolateDied(reason);
     const [only] = started;
     // Only where exactly one task ran is it known whose fault it was.
     const fails = started.length === 1 && (how === "out of memory" || !this.#runsAgainWhenLost(only));
+    const outcome = wasCounted ? "return" : "restore";
     if (fails) this.#failLost(only, reason, how);
-    else this.#restart(started, reason, "restore");
-    this.#restart(unreported, reason, "restore");
+    else this.#restart(started, reason, outcome);
+    this.#restart(unreported, reason, outcome);
   }
 
   /** Another task was the reason that these ended. */
@@ -57,7 +59,7 @@ export class Losses {
   }
 
   /** To be run again; what was acknowledged before its run can't be, and its caller is told so. */
-  #restart(deliveries: readonly Delivery[], why: string, outcome: "again" | "restore"): void {
+  #restart(deliveries: readonly Delivery[], why: string, outcome: "again" | "restore" | "return"): void {
     for (const delivery of deliveries) {
       if (this.#parts.isAcknowledged(delivery)) this.#failLost(delivery, why);
       else this.#parts.settle({ delivery, outcome });

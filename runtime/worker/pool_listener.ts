@@ -35,7 +35,13 @@ export interface PoolListener {
   /** It ran longer than its hard limit of `seconds`, and its isolate was ended with it. */
   overLimit(delivery: Delivery, seconds: number): void;
   /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
-  died(reason: string, started: readonly Delivery[], unreported: readonly Delivery[], how?: Death): void;
+  died(
+    reason: string,
+    started: readonly Delivery[],
+    unreported: readonly Delivery[],
+    how?: Death,
+    wasCounted?: boolean,
+  ): void;
   /** A new isolate could not be started; it is tried again after `pause` ms. */
   restartFailed(reason: string, pause: number): void;
 }

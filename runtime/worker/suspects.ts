@@ -298,7 +298,7 @@ export class Suspects implements AnyPool {
       for (const delivery of [...started, ...unreported]) {
         this.#listener.crashed(delivery, reason, wasCounted);
       }
-    } else this.#listener.died(reason, started, unreported, how);
+    } else this.#listener.died(reason, started, unreported, how, wasCounted);
     for (const delivery of [...started, ...unreported]) this.#over(delivery);
     this.#listener.reported();
   }

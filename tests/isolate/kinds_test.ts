@@ -104,14 +104,14 @@ class Bench {
       const found = this.told.reports.find((each) => each.job === job);
       assert.ok(found, `job ${job} is not reported; ${JSON.stringify(this.told.deaths)}`);
       return found;
-    }, 10_000);
+    }, 30_000);
   }
 
   died(): Promise<Told["deaths"][number]> {
     return eventually(() => {
-      assert.equal(this.told.deaths.length, 1);
+      assert.equal(this.told.deaths.length, 1, JSON.stringify(this.told.deaths));
       return this.told.deaths[0];
-    }, 10_000);
+    }, 30_000);
   }
 
   close(): void {

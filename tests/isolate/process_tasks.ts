@@ -50,11 +50,7 @@ export const throwOutside = (): Promise<never> => {
 /** Takes memory until there is none, on the heap or beside it. */
 export const hoard = async (where: "heap" | "buffers"): Promise<never> => {
   for (const kept: unknown[] = [];;) {
-    for (let i = 0; i < 8; i++) {
-      kept.push(
-        where === "heap" ? Array.from({ length: 100_000 }, Math.random) : new Uint8Array(2 ** 20).fill(1),
-      );
-    }
+    kept.push(where === "heap" ? new Array(1_000_000).fill(0.5) : new Uint8Array(8 * 2 ** 20).fill(1));
     await pause(0);
   }
 };

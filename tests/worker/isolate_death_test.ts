@@ -79,11 +79,12 @@ describe("an isolate that dies", () => {
   it("with several tasks running in it: nobody is blamed, all of them run again", async () => {
     const shop = await Workshop.open();
     try {
-      await shop.worker("-c", "1", "--slots", "3");
+      const worker = await shop.worker("-c", "1", "--slots", "3");
       const gate = shop.gate(), file = shop.file("marks");
       const held = [shop.jobs.markAndHold(file, gate.path), shop.jobs.markAndHold(file, gate.path)];
       await eventually(async () => assert.equal((await marksIn(file)).length, 2));
       const dying = shop.jobs.dieOnce(file, "throws outside of its run");
+      await worker.line(/isolate died/);
       // What ran there is suspect now, and runs one after the other.
       await gate.open();
       assert.equal(await within(10_000, dying, "the second run"), "survived");
