@@ -49,6 +49,8 @@ class AmqpTransport implements Transport {
   readonly name: string;
   readonly urgentPriority = 9;
   readonly ways: BrokerWays;
+  /** RabbitMQ's `consumer_timeout`, which a client can't ask for. */
+  readonly takesBackAfter = 1_800;
   readonly #place: AmqpPlace;
   readonly #options: TransportOptions;
   /** Messages go out on one connection and come in on another: a broker that is full stops the first alone. */

@@ -34,6 +34,8 @@ export interface Transport extends AsyncDisposable {
   readonly urgentPriority: 0 | 9;
   /** What this kind of broker does its own way; default: nothing. */
   readonly ways?: BrokerWays;
+  /** Seconds after which it takes back what is not settled, where its operator has not said otherwise. Default: never. */
+  readonly takesBackAfter?: number;
   /** Ids of tasks that are not to run any more, where the broker can keep them; RabbitMQ can't. */
   readonly revoked?: RevokedIds;
 

@@ -177,6 +177,19 @@ export class Notices {
     );
   }
 
+  /** These may run for longer than the broker waits, and would then run twice. */
+  mayBeTakenBack(tasks: readonly string[], seconds: number): void {
+    if (tasks.length === 0) return;
+    const which = tasks.slice(0, SHOWN_TASKS).join(", ");
+    const more = tasks.length > SHOWN_TASKS ? ` and ${tasks.length - SHOWN_TASKS} more` : "";
+    log.warning(
+      `The time limit of ${which}${more} is more than ${
+        seconds / 60
+      } minutes, after which the broker hands a message out ` +
+        `again that is not acknowledged. Raise RabbitMQ's consumer_timeout, or set acksLate: false.`,
+    );
+  }
+
   waitsForModules(error: Error): void {
     log.error(`The worker begins when this is mended: ${error.message}`);
   }

@@ -29,6 +29,7 @@ import {
 import { demandPolicy, unconfined } from "./demand.ts";
 import { Exchange } from "./exchange.ts";
 import { Losses } from "./losses.ts";
+import { tasksLongerThan } from "./long_tasks.ts";
 import { NearTimes } from "./near_times.ts";
 import { askNeighbours } from "./neighbours.ts";
 import { Notices, type WorkerCounts } from "./notices.ts";
@@ -227,6 +228,9 @@ export class Worker implements AsyncDisposable {
       await loaded;
       await this.#connected;
       if (this.#phase !== "new") return await this.#close();
+      const { takesBackAfter = Infinity } = this.#transport;
+      const long = tasksLongerThan(takesBackAfter, this.tasks, this.#options.settings);
+      this.#notices.mayBeTakenBack(long, takesBackAfter);
       this.#receiver = await this.#transport.receive({
         queues,
         worker: uid(),

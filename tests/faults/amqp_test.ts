@@ -82,7 +82,8 @@ describe("on RabbitMQ", () => {
   it("a task that takes longer than RabbitMQ waits runs again, and its worker says what to do", () =>
     inShop(async () => {
       await server.evaluate(patience(1_000, 200));
-      const worker = await shop.worker("-c", "2");
+      const worker = await shop.worker("-c", "2", "--time-limit", "3600");
+      await worker.line(/more than 30 minutes/);
       const marks = shop.file("marks");
       const gate = shop.gate();
       const long = shop.jobs.markAndHold(marks, gate.path);
