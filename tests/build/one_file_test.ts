@@ -15,6 +15,10 @@ export const add = task({ params: ["a", "b"] }, (a: number, b: number): number =
 export const greet = (name: string): string => shout(\`hello \${name}\`);
 export const fail = (): unknown => [price("nothing")];
 export const die = (): void => process.exit(3);
+export const apart = task({ isolation: "process" }, (): number => process.pid);
+export const hoard = task({ memoryLimit: "64MB" }, (): never => {
+  for (const kept: unknown[] = [];;) kept.push(new Array(10_000).fill(0).map(Math.random));
+});
 export const slow = task({ bind: true }, async (ctx, ms: number): Promise<string> => {
   ctx.log.info("under way");
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -82,7 +86,7 @@ describe("one executable file", () => {
     const names = JSON.parse(list.stdout).map(({ name }: { name: string }) => name);
     assert.deepEqual(
       names.sort(),
-      ["add", "die", "environment", "fail", "greet", "onward", "slow"].map((n) => `shop.${n}`),
+      ["add", "apart", "die", "environment", "fail", "greet", "hoard", "onward", "slow"].map((n) => `shop.${n}`),
     );
     assert.match((await machine.run("completions", "bash")).stdout, /complete .*celeriac/);
   });
@@ -121,6 +125,13 @@ describe("one executable file", () => {
         assert.equal(code, 1);
         assert.match(stderr, /WorkerLostError/);
         assert.equal((await call(broker, "shop.add", "2", "2")).stdout, "4");
+      });
+
+      it("runs tasks in processes of their own", async () => {
+        assert.notEqual((await call(broker, "shop.apart")).stdout, String(worker.pid));
+        const { code, stderr } = await call(broker, "shop.hoard");
+        assert.equal(code, 1);
+        assert.match(stderr, /MemoryLimitExceeded/);
       });
 
       it("is seen by status, queues, result and purge", async () => {

@@ -25,7 +25,8 @@ export const onward = async (): Promise<string> => await send.delay("cid", "ho")
 export const nowhere = async (): Promise<unknown> => await unnamed.delay();
 `,
   "jobs/deep/count.ts":
-    "export default { up: (n: number): number => n + 1, down: (n: number): number => n - 1 };\n",
+    'import { task } from "celeriac";\n\nexport default {\n  up: (n: number): number => n + 1,\n' +
+    '  down: task({ isolation: "process" }, (n: number): number => n - 1),\n};\n',
   "aside.ts": 'import { task } from "celeriac";\n\nexport const unnamed = task(() => 1);\n',
   "check.ts":
     "export class Refused extends Error {}\nexport function check(to: string): never {\n  throw new RangeError(`no ${to}`);\n}\n",
@@ -82,6 +83,7 @@ describe("an executable with tasks inside", () => {
         assert.equal((await call("mail.onward")).stdout, '"to cid: ho"\n');
         assert.equal((await call("named.otherwise")).stdout, '"named.otherwise"\n');
         assert.equal((await call("deep.count.up", "1")).stdout, "2\n");
+        assert.equal((await call("deep.count.down", "1")).stdout, "0\n");
         const { code, stderr } = await call("mail.fail", "dan");
         assert.equal(code, 1);
         const frames = stderr.split("\n").filter((line) => /^\s+at /.test(line));
