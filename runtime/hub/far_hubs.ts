@@ -30,6 +30,7 @@ export interface TimersOfWorker {
 
 /** A timer as it is listed. */
 export interface ListedTimer {
+  /** By which it can be cancelled. */
   readonly id: string;
   /** The name of the task that it calls. */
   readonly task: string;
