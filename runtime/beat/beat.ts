@@ -60,7 +60,7 @@ export interface BeatEntry {
   readonly timezone: string | undefined;
   /** Where it was given: a file, or `the settings`. */
   readonly from: string;
-  /** The last time that it was sent for, as far as this scheduler knows. */
+  /** The last time that it was sent for, or else when it was first seen; as far as this scheduler knows. */
   readonly last: Date | undefined;
   /**
    * When it runs next; undefined when it does not. That is now, where a time was missed that is made up for. Without a last
@@ -398,11 +398,12 @@ export class Beat implements AsyncDisposable {
 
   #tellHeld(held: number): void {
     const all = this.#states.size;
+    const entries = all === 1 ? "entry" : "entries";
     const text = held === all
-      ? `sends all ${all} entries`
+      ? `sends ${all} ${entries}`
       : held === 0
-      ? `stands by: another scheduler sends the ${all} entries`
-      : `sends ${held} of ${all} entries; another scheduler sends the rest`;
+      ? `stands by: another one sends ${all} ${entries}`
+      : `sends ${held} of ${all} ${entries}; another one sends the rest`;
     // Less than all may be more in a moment: it is said when it is still so.
     const lasts = held === all || held === this.#seen;
     this.#seen = held;

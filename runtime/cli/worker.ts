@@ -102,12 +102,6 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
     throw new CommandError("-s names a schedule for -B: add that, or leave it out", ExitCode.USAGE);
   }
   const named = [...flags.app, ...modules, ...(flags.include ?? [])];
-  const beat = flags.beat && await BeatProcess.start({
-    settings: facts.settings,
-    modules: [...settings.include, ...named, ...scheduleFiles(flags.schedule)],
-    prefix: flags.prefix,
-    reload: flags.reload ?? false,
-  });
   const { Worker } = await import("../worker/worker.ts");
   const worker = new Worker({
     ...facts,
@@ -119,13 +113,22 @@ async function run(modules: string[], _flags: unknown, command: Command): Promis
     logSuccess: loglevel === "info" || loglevel === "debug",
   });
   const signals = new StopSignals(worker);
+  let beat: BeatProcess | undefined;
   try {
+    if (flags.beat) {
+      beat = await BeatProcess.start({
+        settings: facts.settings,
+        modules: [...settings.include, ...named, ...scheduleFiles(flags.schedule)],
+        prefix: flags.prefix,
+        reload: flags.reload ?? false,
+      });
+    }
     await signals.start();
     introduce(opening, { ...facts, tasks: worker.tasks, defaultBroker: isDefaultBroker(opening) });
     await signals.done();
   } finally {
     signals.release();
-    if (beat) await beat.end();
+    await beat?.end();
   }
   const { succeeded, failed, dead } = worker.counts;
   log.info(`${facts.hostname} has stopped: ${succeeded} succeeded, ${failed} failed, ${dead} dead letters.`);
