@@ -15,10 +15,11 @@ import type {
 import { takeTurns } from "../turns.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { DelayedDelivery } from "./delayed.ts";
-import type { AmqpPublisher } from "./publisher.ts";
 import type { Outgoing } from "./message.ts";
+import type { AmqpPublisher } from "./publisher.ts";
 import { type Settling, SettlingMessages } from "./settling.ts";
-import { type Held, QueueStream, type Refused } from "./stream.ts";
+import { QueueStreams } from "./queue_streams.ts";
+import type { Held, QueueStream, Refused } from "./stream.ts";
 import type { Topology } from "./topology.ts";
 
 /**
@@ -34,11 +35,6 @@ const QUIET = 1;
 const PATIENCE = 100;
 /** Milliseconds for which messages wait here for room, before they go back. */
 const KEEP = 1_000;
-/**
- * Milliseconds: what is at work for longer has its channel to itself. RabbitMQ closes a channel on which a message is
- * unacknowledged for too long (30 minutes by default), and hands all of its messages out again.
- */
-const LONG = 60_000;
 /** Settled here, but not at a broker that takes no messages; more are not accepted before it does. */
 const MOST_WAITING = 10_000;
 
@@ -63,10 +59,7 @@ export class AmqpReceiver implements Receiver {
   readonly #options: ReceiverOptions;
   readonly #messages: SettlingMessages;
   readonly #held = new Map<number, Held>();
-  readonly #streams = new Map<string, Promise<QueueStream>>();
-  readonly #open = new Map<string, QueueStream>();
-  /** Channels with messages that have been at work for long; they get no more. */
-  readonly #retired = new Set<QueueStream>();
+  readonly #streams: QueueStreams;
   readonly #closing = new AbortController();
   readonly #unwatch: () => void;
   /** Resolves those who wait for a message, for a change of the connections, or for the end. */
@@ -99,6 +92,23 @@ export class AmqpReceiver implements Receiver {
       events: options.events,
       ...(context.reply && { reply: context.reply }),
     });
+    const { receiving: connection, topology } = context;
+    const { signal: closing } = this.#closing;
+    this.#streams = new QueueStreams(options.queues, {
+      connection,
+      topology,
+      options: context.options,
+      closing,
+    }, {
+      freshTag: () => ++this.#lastTag,
+      changed: () => this.#wake(),
+      refused: (refused) => {
+        this.#lastTag++;
+        this.#refused.push(refused);
+      },
+      retired: (stream) => void this.#giveBackAhead(stream).catch(() => {}),
+      ended: (stream, why) => this.#ended(stream, why),
+    });
     const { name } = context.publishing.place;
     const stop = [
       context.receiving.watch({ gone: () => this.#wake(), ready: () => this.#wake() }),
@@ -121,7 +131,7 @@ export class AmqpReceiver implements Receiver {
   /** Opens its channels. @throws {BrokerUnavailableError} */
   async open(): Promise<void> {
     try {
-      await this.#allStreams();
+      await this.#streams.all();
     } catch (error) {
       await this[Symbol.asyncDispose]();
       throw error;
@@ -133,12 +143,12 @@ export class AmqpReceiver implements Receiver {
     let held = 0;
     for (const each of this.#held.values()) if (each.queue === queue) held++;
     held += this.#refused.filter(({ stream }) => stream.queue === queue).length;
-    return { ahead: this.#open.get(queue)?.size ?? 0, held };
+    return { ahead: this.#streams.of(queue)?.size ?? 0, held };
   }
 
   /** Drops what was sent ahead of time; tells how many. */
   async purge(queue: string): Promise<number> {
-    const stream = this.#open.get(queue);
+    const stream = this.#streams.of(queue);
     if (stream === undefined) return 0;
     const ahead = await stream.pause();
     for (const { deliveryTag } of ahead) stream.ack(deliveryTag);
@@ -157,10 +167,10 @@ export class AmqpReceiver implements Receiver {
     if (this.#closing.signal.aborted) return;
     this.#arrivals++;
     try {
-      const streams = await this.#allStreams();
+      const streams = await this.#streams.all();
       await Promise.all(streams.map((stream) => stream.consume(1)));
       // A queue may have been deleted, or its channel closed, while the others were opened.
-      const all = streams.every((stream) => this.#open.get(stream.queue) === stream);
+      const all = streams.every((stream) => this.#streams.of(stream.queue) === stream);
       if (all && !streams.some(({ size }) => size > 0)) await this.#woken(signal);
     } catch {
       // The connection is gone: whoever asks next is told.
@@ -182,9 +192,8 @@ export class AmqpReceiver implements Receiver {
     this.#wake();
     this.#unwatch();
     if (this.#timer !== undefined) this.#context.options.clock.cancel(this.#timer);
-    const streams = [...this.#open.values()];
-    if (streams.some(({ counted }) => counted)) await this.#pause();
-    await Promise.all([...streams, ...this.#retired].map((stream) => stream.close()));
+    if (this.#streams.open().some(({ counted }) => counted)) await this.#pause();
+    await this.#streams.close();
     this.#context.closed();
   }
 
@@ -229,10 +238,7 @@ export class AmqpReceiver implements Receiver {
     }
     for (const stream of streams) {
       stream.send();
-      if (this.#retired.has(stream) && stream.held.size === 0) {
-        this.#retired.delete(stream);
-        void stream.close();
-      }
+      this.#streams.settled(stream);
     }
     return givenBack;
   }
@@ -287,14 +293,14 @@ export class AmqpReceiver implements Receiver {
   #take(room: number, taken: Held[]): void {
     const before = taken.length;
     takeTurns(this.#options.queues, this.#turn++, room - before, (queue, most) => {
-      return this.#open.get(queue)?.take(most, taken) ?? 0;
+      return this.#streams.of(queue)?.take(most, taken) ?? 0;
     });
     for (let i = before; i < taken.length; i++) this.#held.set(taken[i].tag, taken[i]);
   }
 
   /** Asks queues for a message each until one has come; false when there is none in any. */
   async #askFor(room: number): Promise<boolean> {
-    const streams = await this.#allStreams();
+    const streams = await this.#streams.all();
     for (let asked = 0; asked < streams.length;) {
       const some = Array.from(
         { length: Math.min(room, streams.length - asked) },
@@ -309,7 +315,7 @@ export class AmqpReceiver implements Receiver {
 
   /** Lets the broker send, until each queue's share is here or it has no more; false when none has any. */
   async #letCome(room: number): Promise<boolean> {
-    const streams = await this.#allStreams();
+    const streams = await this.#streams.all();
     const { clock } = this.#context.options;
     // With one queue there is nothing to be fair to, and what comes ahead of time is there when it is asked for.
     const more = streams.length === 1 ? this.#demand : 0;
@@ -349,28 +355,28 @@ export class AmqpReceiver implements Receiver {
   }
 
   #hasMany(): boolean {
-    for (const { size } of this.#open.values()) if (size > MANY) return true;
-    return false;
+    return this.#streams.open().some(({ size }) => size > MANY);
   }
 
   /** Lets the broker send no more, and gives back what it has sent ahead of time. */
   async #pause(): Promise<void> {
-    await Promise.all([...this.#open.values()].map(async (stream) => {
-      // A channel that is gone has nothing to give back any more.
-      const ahead = await stream.pause().catch(() => []);
-      if (ahead.length === 0) return;
-      if (!stream.counted) {
-        for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag);
-        await stream.returned();
-      } else {
-        const settling = ahead.map((held) => ({
-          held,
-          settlement: { delivery: held, outcome: "return" as const },
-        }));
-        for (const { held } of settling) this.#held.set(held.tag, held);
-        await this.#publishAndFinish(settling);
-      }
+    await Promise.all(this.#streams.open().map((stream) => this.#giveBackAhead(stream)));
+  }
+
+  async #giveBackAhead(stream: QueueStream): Promise<void> {
+    // A channel that is gone has nothing to give back any more.
+    const ahead = await stream.pause().catch(() => []);
+    if (ahead.length === 0) return;
+    if (!stream.counted) {
+      for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag);
+      return await stream.returned();
+    }
+    const settling = ahead.map((held) => ({
+      held,
+      settlement: { delivery: held, outcome: "return" as const },
     }));
+    for (const { held } of settling) this.#held.set(held.tag, held);
+    await this.#publishAndFinish(settling);
   }
 
   /** Puts away what can't be handed out. */
@@ -388,68 +394,8 @@ export class AmqpReceiver implements Receiver {
     for (const { stream } of refused) stream.send();
   }
 
-  #allStreams(): Promise<QueueStream[]> {
-    return Promise.all(this.#options.queues.map((queue) => this.#stream(queue)));
-  }
-
-  /** The channel of a queue, opened when it is first needed, and anew when it is gone or has long work on it. */
-  #stream(queue: string): Promise<QueueStream> | QueueStream {
-    const open = this.#open.get(queue);
-    if (open !== undefined && open.age < LONG) return open;
-    if (open !== undefined) this.#retire(open);
-    let opening = this.#streams.get(queue);
-    if (opening === undefined) {
-      opening = this.#openStream(queue).finally(() => this.#streams.delete(queue));
-      this.#streams.set(queue, opening);
-    }
-    return opening;
-  }
-
-  async #openStream(queue: string): Promise<QueueStream> {
-    const { receiving, topology, options } = this.#context;
-    if (!receiving.ready) await receiving.connect();
-    await topology.queue(queue);
-    const channel = await receiving.channel();
-    const stream = new QueueStream(queue, channel, {
-      clock: options.clock,
-      maxMessageBytes: options.maxMessageBytes,
-      maxDeliveries: options.maxDeliveries,
-      freshTag: () => ++this.#lastTag,
-      arrived: () => this.#wake(),
-      refused: (refused) => {
-        this.#lastTag++;
-        this.#refused.push(refused);
-      },
-      cancelled: () => {
-        topology.forget(queue);
-        this.#open.delete(queue);
-        this.#retired.add(stream);
-        this.#wake();
-      },
-      ended: (stream, why) => this.#ended(stream, why),
-    });
-    if (this.#closing.signal.aborted) {
-      await stream.close();
-      throw receiving.unavailable(this.#closing.signal.reason);
-    }
-    this.#open.set(queue, stream);
-    return stream;
-  }
-
-  #retire(stream: QueueStream): void {
-    this.#open.delete(stream.queue);
-    this.#retired.add(stream);
-    stream.pause().then((ahead) => {
-      for (const { deliveryTag } of ahead) stream.giveBack(deliveryTag);
-    }, () => {});
-  }
-
   /** A channel is gone, and all that came through it is the broker's again. */
   #ended(stream: QueueStream, why: string | undefined): void {
-    if (this.#open.get(stream.queue) === stream) this.#open.delete(stream.queue);
-    this.#retired.delete(stream);
-    // It may be the queue that is gone.
-    this.#context.topology.forget(stream.queue);
     this.#refused = this.#refused.filter((refused) => refused.stream !== stream);
     const lost = [...stream.held.values()];
     for (const { tag } of lost) this.#held.delete(tag);
