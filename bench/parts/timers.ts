@@ -32,7 +32,7 @@ export const timers: Part = {
   name: "timers",
   title: "Timers: a million in one hub",
   inQuick: true,
-  limit: 400,
+  limit: 600,
   run,
 };
 
