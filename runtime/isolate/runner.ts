@@ -388,27 +388,29 @@ export class Runner {
 
   /** Reports a run with what follows it, once those who want to hear of its end have. */
   #conclude(run: Run, report: number, text: string, end: RunEnd): void {
-    const { job, request, task, context } = run;
-    const add = () => {
-      this.#follow(run);
-      if (report === Report.FAILURE && this.#isKept(task)) {
-        this.#reports.add(job, Report.DEAD, request.id, text, `the task failed: ${String(end.value)}`);
-      } else {
-        this.#reports.add(job, report, request.id, text, this.#outcomes.ttl(task));
-      }
-    };
-    if (context === undefined || !hearsOfEnds(task.options)) return add();
+    const { task, context } = run;
+    if (context === undefined || !hearsOfEnds(task.options)) return this.#report(run, report, text, end);
     const failed = (hook: string, error: unknown) =>
       this.#tell(run, "error", `has a hook that failed, ${hook}: ${userTrace(error) ?? String(error)}`);
     endContext(context);
     const heard = runningTask.run(context, callEndHooks, task.options, context, end, failed);
-    if (heard === undefined) return add();
+    if (heard === undefined) return this.#report(run, report, text, end);
     this.#running++;
     heard.then(() => {
       this.#running--;
-      add();
+      this.#report(run, report, text, end);
       this.#next();
     });
+  }
+
+  #report(run: Run, report: number, text: string, end: RunEnd): void {
+    const { job, request, task } = run;
+    this.#follow(run);
+    if (report === Report.FAILURE && this.#isKept(task)) {
+      this.#reports.add(job, Report.DEAD, request.id, text, `the task failed: ${String(end.value)}`);
+    } else {
+      this.#reports.add(job, report, request.id, text, this.#outcomes.ttl(task));
+    }
   }
 
   /** Whether the message of a task that failed is kept as a dead letter. */

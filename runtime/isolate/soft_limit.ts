@@ -2,7 +2,7 @@
  * The soft time limit of one run: `ctx.signal`. It costs a run that never looks at its signal nothing but this object,
  * and a run without a limit not even that.
  */
-import type { Clock, TimerHandle } from "../clock.ts";
+import { type Clock, systemClock, type TimerHandle } from "../clock.ts";
 import { SoftTimeLimitExceeded } from "../protocol/errors.ts";
 
 /** Longer waits than this a timer can't be set for; whoever looks again later gets the rest. */
@@ -18,8 +18,8 @@ export class SoftLimit {
   #timer: TimerHandle | undefined;
   #ended = false;
 
-  /** `exceeded` hears once that the signal has aborted. */
-  constructor(seconds: number, clock: Clock, exceeded: (seconds: number) => void) {
+  /** `seconds` may be Infinity. `exceeded` hears once that the signal has aborted. */
+  constructor(seconds: number, clock: Clock = systemClock, exceeded: (seconds: number) => void = () => {}) {
     this.#seconds = seconds;
     this.#clock = clock;
     this.#due = clock.monotonic() + seconds * 1000;
@@ -53,7 +53,7 @@ export class SoftLimit {
   }
 
   #wait(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#due === Infinity) return;
     const left = this.#due - this.#clock.monotonic();
     if (left <= 0) return this.#abort();
     this.#timer = this.#clock.after(Math.min(left, LONGEST_TIMER_MS), () => this.#wait());

@@ -9,7 +9,7 @@ import type { Retry } from "../protocol/errors.ts";
 import type { Correspondence, TaskProgress } from "./correspondence.ts";
 import type { PlannedRetry, RetryOptions } from "./retry.ts";
 import type { RunTimers, Timer, TimerCallback, TimerOptions } from "./timers.ts";
-import type { SoftLimit } from "./soft_limit.ts";
+import { SoftLimit } from "./soft_limit.ts";
 
 /** Where a task's log lines go. */
 export interface TaskLog {
@@ -76,13 +76,12 @@ export let timersOf: (context: TaskContext) => RunTimers | undefined;
 export class TaskContext {
   readonly #request: TaskRequest;
   readonly #host: TaskHost;
-  readonly #softLimit: SoftLimit | undefined;
+  #softLimit: SoftLimit | undefined;
   readonly #text: string;
   #correspondence: Correspondence | undefined;
   #retry: PlannedRetry | undefined;
   #hasEnded = false;
   #timers: RunTimers | undefined;
-  #signal: AbortSignal | undefined;
 
   static {
     correspondenceOf = (context) => context.#correspondence;
@@ -130,7 +129,7 @@ export class TaskContext {
    * anew in a loop, as in `ctx.signal.throwIfAborted()`, which a loop that blocks its isolate can do, too.
    */
   get signal(): AbortSignal {
-    return this.#softLimit?.signal ?? (this.#signal ??= new AbortController().signal);
+    return (this.#softLimit ??= new SoftLimit(Infinity)).signal;
   }
   /** The earliest start that the call asked for, or null. */
   get eta(): Date | null {

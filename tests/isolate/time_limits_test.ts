@@ -111,6 +111,12 @@ describe("a soft limit", () => {
     assert.equal(unseen.limit.signal.aborted, false);
   });
 
+  it("that is none sets no timer for its signal", () => {
+    const { clock, limit } = setUp(Infinity);
+    assert.equal(limit.signal.aborted, false);
+    assert.equal(clock.pending, 0);
+  });
+
   it("may be longer than a timer can be set for", async () => {
     const month = 30 * 24 * 3600;
     const { clock, limit } = setUp(month);
