@@ -14,15 +14,16 @@ const AHEAD = 3_600_000;
 export function timetableOfCrontab({ crontab, timezone }: Crontab, defaultTimezone: string): Timetable {
   const zone = timezone ?? defaultTimezone;
   const text = crontab.trim().replace(/\s+/g, " ");
-  const cron = new Cron(patternOf(parseCrontab(text)), {
+  const fields = parseCrontab(text);
+  if (!comes(fields)) {
+    throw new RangeError(`the crontab "${text}" never comes: there is no such day in such a month`);
+  }
+  const cron = new Cron(patternOf(fields), {
     timezone: checkedZone(zone),
     mode: "5-part",
     domAndDow: true,
     fixedTimeRule: "no-wildcard",
   });
-  if (cron.nextRun(new Date()) === null) {
-    throw new RangeError(`the crontab "${text}" never comes: there is no such day in such a month`);
-  }
   return {
     text: `${text} (${zone})`,
     timezone: zone,
@@ -48,10 +49,23 @@ function patternOf({ minute, hour, dayOfMonth, monthOfYear, dayOfWeek }: Crontab
   );
 }
 
+/** Days of the months, in a leap year. */
+const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Whether any of its months has any of its days. */
+function comes({ dayOfMonth, monthOfYear }: CrontabFields): boolean {
+  return monthOfYear.some((month) => dayOfMonth[0] <= DAYS[month - 1]);
+}
+
+/** Zones that there are, as far as they were asked for: finding out takes a while. */
+const zones = new Set<string>();
+
 /** @throws {RangeError} For a name that is no time zone's. */
-export function checkedZone(zone: string): string {
+function checkedZone(zone: string): string {
+  if (zones.has(zone)) return zone;
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
+    zones.add(zone);
     return zone;
   } catch (cause) {
     throw new RangeError(`there is no time zone "${zone}": write a name such as Europe/Berlin or UTC`, {

@@ -67,7 +67,9 @@ export class RedisLedger implements Ledger {
     const parts = new Map<string, Wanted[]>();
     for (const each of wanted) {
       const key = this.#entriesOf(each.queue);
-      parts.set(key, [...parts.get(key) ?? [], each]);
+      const part = parts.get(key);
+      if (part === undefined) parts.set(key, [each]);
+      else part.push(each);
     }
     // What is held and not wanted any more is let go where nothing else is wanted, too.
     for (const key of this.#known) if (!parts.has(key)) parts.set(key, []);
