@@ -43,7 +43,9 @@ async function list(modules: string[], _flags: unknown, command: Command): Promi
       ExitCode.USAGE,
     );
   }
-  const tasks = [...await describeTasks(found, settings.workerSandbox)].sort((a, b) => a.name < b.name ? -1 : 1);
+  const tasks = [...await describeTasks(found, settings.workerSandbox)].sort((a, b) =>
+    a.name < b.name ? -1 : 1
+  );
   if (flags.json) return printJson(tasks);
   const rows = tasks.map(({ name, params, options, module }) => [
     name,
