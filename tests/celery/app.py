@@ -12,7 +12,8 @@ URL = os.environ["CELERY_TEST_URL"]
 
 app = Celery("app", broker=URL, backend=os.environ.get("CELERY_TEST_BACKEND", URL))
 app.conf.update(json.loads(os.environ.get("CELERY_TEST_CONF", "{}")))
-store = redis.Redis.from_url(URL) if URL.startswith("redis") else None
+# The client's own time limit for an answer is shorter than some of the waits below.
+store = redis.Redis.from_url(URL, socket_timeout=None) if URL.startswith("redis") else None
 
 
 @worker_ready.connect
