@@ -67,8 +67,10 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
   readonly #outlet: TimerOutlet;
   #ends = 0;
   /** What is due and not published yet: ids, and what they call. */
-  #ids: string[] = [];
-  #texts: string[] = [];
+  readonly #ids: string[] = [];
+  readonly #texts: string[] = [];
+  /** How many of them are published already. */
+  #published = 0;
   #publishing: Promise<void> | undefined;
   #isClosed = false;
 
@@ -100,7 +102,12 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
   }
 
   get room(): number {
-    return this.#parts.settings.workerMaxTimers - this.hub.size - this.#ids.length;
+    return this.#parts.settings.workerMaxTimers - this.hub.size - this.#waiting;
+  }
+
+  /** How many are due and not published yet. */
+  get #waiting(): number {
+    return this.#ids.length - this.#published;
   }
 
   newEnd(): number {
@@ -160,7 +167,7 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
     this.#isClosed = true;
     this.hub.close();
     const { size } = this.hub;
-    const due = this.#ids.length;
+    const due = this.#waiting;
     if (due > 0) {
       log.warning(`${counted(due, "timer")} due may not have been published when this worker ended.`);
     }
@@ -188,7 +195,7 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
 
   /** Due: its message leaves with those of the same moment. */
   #due(number: number, occurrence: number, text: string): void {
-    if (occurrence > 1 && this.#ids.length >= REPEATS_WAITING) return;
+    if (occurrence > 1 && this.#waiting >= REPEATS_WAITING) return;
     const id = timerId(this.#id, number);
     this.#ids.push(occurrence === 1 ? id : `${id}.${occurrence}`);
     this.#texts.push(text);
@@ -199,9 +206,9 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
   }
 
   async #publishAll(done: () => void): Promise<void> {
-    while (this.#ids.length > 0 && !this.#isClosed) {
-      const ids = this.#ids.slice(0, BATCH);
-      const messages = this.#messagesOf(ids, this.#texts);
+    while (this.#waiting > 0 && !this.#isClosed) {
+      const upTo = Math.min(this.#published + BATCH, this.#ids.length);
+      const messages = this.#messagesOf(this.#published, upTo);
       try {
         const failures = await this.#outlet.publish(messages);
         for (const [index, { message }] of failures) {
@@ -213,19 +220,28 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
         // The worker was ended while the broker was away.
         break;
       }
-      this.#ids.splice(0, ids.length);
-      this.#texts.splice(0, ids.length);
+      this.#published = upTo;
+      this.#dropPublished();
       // Meanwhile the hub hands out what is due, and tasks are reported.
-      if (this.#ids.length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.#waiting > 0) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     this.#publishing = undefined;
     done();
   }
 
-  #messagesOf(ids: readonly string[], texts: readonly string[]): WireMessage[] {
+  /** Gives their room back, now and then: to move the others costs time. */
+  #dropPublished(): void {
+    if (this.#waiting > this.#published) return;
+    this.#ids.splice(0, this.#published);
+    this.#texts.splice(0, this.#published);
+    this.#published = 0;
+  }
+
+  #messagesOf(from: number, upTo: number): WireMessage[] {
+    const ids = this.#ids, texts = this.#texts;
     const now = this.#parts.clock.now();
     const messages: WireMessage[] = [];
-    for (let i = 0; i < ids.length; i++) {
+    for (let i = from; i < upTo; i++) {
       try {
         messages.push(timerMessage(ids[i], readTimerCall(texts[i]), now, false, this.#surroundings));
       } catch (error) {
