@@ -86,7 +86,9 @@ describe("one executable file", () => {
     const names = JSON.parse(list.stdout).map(({ name }: { name: string }) => name);
     assert.deepEqual(
       names.sort(),
-      ["add", "apart", "die", "environment", "fail", "greet", "hoard", "onward", "slow"].map((n) => `shop.${n}`),
+      ["add", "apart", "die", "environment", "fail", "greet", "hoard", "onward", "slow"].map((n) =>
+        `shop.${n}`
+      ),
     );
     assert.match((await machine.run("completions", "bash")).stdout, /complete .*celeriac/);
   });
