@@ -33,7 +33,18 @@ import { page, ratioLine, type Result } from "./table.ts";
 
 const PARTS: readonly Part[] = [
   ...[redisDrain, publishing, idleLatency, manyQueues, sqliteDrain, amqpDrain, amqpIdle],
-  ...[millionOnRedis, millionOnSqlite, delayed, waiting, computing, mixed, messages, timers, inFlight, starting],
+  ...[
+    millionOnRedis,
+    millionOnSqlite,
+    delayed,
+    waiting,
+    computing,
+    mixed,
+    messages,
+    timers,
+    inFlight,
+    starting,
+  ],
 ];
 
 const { values: flags, positionals: names } = parseArgs({

@@ -101,7 +101,9 @@ export async function publish(
   const app = new App({ broker: url });
   for (let left = count; left > 0; left -= AT_ONCE) {
     let last;
-    for (let i = Math.min(left, AT_ONCE); i > 0; i--) last = app.sendTask(task, args, {}, { queue, ...options });
+    for (let i = Math.min(left, AT_ONCE); i > 0; i--) {
+      last = app.sendTask(task, args, {}, { queue, ...options });
+    }
     await last!.published;
   }
   await app.disconnect();

@@ -211,6 +211,12 @@ export function requireIsolates(): void {
 export const confinesIsolates: boolean = deno !== undefined;
 
 /**
+ * Whether `terminate()` ends a Web Worker that computes without a pause. Deno 2.9 lets its thread go on for ever
+ * (denoland/deno, pull request 35657); only a process can be ended there.
+ */
+export const endsBusyThreads: boolean = deno === undefined;
+
+/**
  * Starts a Web Worker on one of our own files, or on what leads to them. `permissions`, as Deno spells them, confine it
  * where the runtime can do that.
  */

@@ -57,7 +57,8 @@ export interface TaskOptions extends RetryPolicy, TaskHooks {
   readonly exclusive?: boolean;
   /**
    * Where it runs: in a thread of the worker, or in a process of its own, whose crash harms nobody else. Tasks with the same
-   * demands share isolates. Default `"thread"`, with a `memoryLimit` `"process"`.
+   * demands share isolates. Default `"thread"`; `"process"` with a `memoryLimit`, and on Deno with a `timeLimit`, because
+   * threads that compute without a pause can't be ended there.
    */
   readonly isolation?: "thread" | "process";
   /**

@@ -7,7 +7,7 @@ import { memorySize } from "../isolate/memory_size.ts";
 import { type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { type Permissions, permissionsOf } from "../isolate/permissions.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
-import { confinesIsolates, runtimeName } from "../platform.ts";
+import { confinesIsolates, endsBusyThreads, runtimeName } from "../platform.ts";
 
 /** What an isolate must be like. */
 export interface Demand {
@@ -33,6 +33,8 @@ export interface DemandPolicy {
   readonly allowUnsandboxed: boolean;
   /** Whether permissions can be enforced. Default: as this runtime can. */
   readonly confines?: boolean;
+  /** Whether a thread can be ended whatever it does. Default: as this runtime can. */
+  readonly endsThreads?: boolean;
   /** Gives each isolate a process of its own, whatever tasks demand. Default false. */
   readonly process?: boolean;
 }
@@ -53,20 +55,28 @@ export function usualDemand({ sandbox, confines = confinesIsolates, process = fa
  * @throws {TaskModuleError} For options that can't be, and for permissions that nobody here enforces.
  */
 export function demandOf(task: TaskDescription, policy: DemandPolicy): Demand {
-  const { permissions, isolation, memoryLimit } = task.options;
+  const { permissions, memoryLimit } = task.options;
   const usual = usualDemand(policy);
   try {
     return {
       permissions: permissions === undefined
         ? usual.permissions
         : enforced(permissionsOf(permissions), policy),
-      process: usual.process || isolation === "process" || memoryLimit !== undefined,
+      process: usual.process || memoryLimit !== undefined || needsProcess(task.options, policy),
       memoryLimit: memoryLimit === undefined ? undefined : memorySize(memoryLimit),
     };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TaskModuleError(`the task ${task.name} in ${task.module}: ${why}`, { cause });
   }
+}
+
+/** Whether it asks for a process, or for a time limit that a thread could outlast. */
+function needsProcess(
+  { isolation, timeLimit = 0 }: TaskDescription["options"],
+  { endsThreads = endsBusyThreads }: DemandPolicy,
+): boolean {
+  return isolation === undefined ? timeLimit > 0 && !endsThreads : isolation === "process";
 }
 
 function enforced(permissions: Permissions, { confines = confinesIsolates, allowUnsandboxed }: DemandPolicy) {

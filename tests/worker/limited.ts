@@ -31,13 +31,13 @@ export const wait = async (): Promise<never> => {
 };
 
 /** Leaves a mark every few milliseconds of its endless computing. */
-export const beat = (file: string): never => {
+export const beat = task({ timeLimit: 60 }, (file: string): never => {
   for (let next = 0;;) {
     if (performance.now() < next) continue;
     appendFileSync(file, ".");
     next = performance.now() + 5;
   }
-};
+});
 
 /** Waits for its signal, in the way of the runtime's own functions. */
 export const heedSignal = task({ bind: true }, async (ctx): Promise<void> => {

@@ -330,20 +330,35 @@ describe("pools by demand", () => {
     pools.terminate();
   });
 
+  const describeTask = (name: string, options: TaskDescription["options"]): TaskDescription => ({
+    name,
+    module: `${name}.ts`,
+    params: null,
+    options,
+  });
+
+  it("are processes for tasks with a time limit where a thread can't be ended", () => {
+    const tasks = [
+      describeTask("usual", {}),
+      describeTask("limited", { timeLimit: 5 }),
+      describeTask("without", { timeLimit: 0 }),
+      describeTask("told", { softTimeLimit: 5 }),
+      describeTask("waits", { timeLimit: 5, isolation: "thread" }),
+    ];
+    const names = (endsThreads: boolean) =>
+      groupsOf(tasks, [], { sandbox: false, allowUnsandboxed: false, endsThreads }).map(({ tasks }) => tasks);
+    assert.deepEqual(names(false), [["usual", "without", "told", "waits"], ["limited"]]);
+    assert.deepEqual(names(true), [tasks.map(({ name }) => name)]);
+  });
+
   it("of a worker that has permissions enforced tell those apart that say something", () => {
     const policy = { sandbox: true, allowUnsandboxed: false, confines: true };
-    const describe = (name: string, options: TaskDescription["options"]): TaskDescription => ({
-      name,
-      module: `${name}.ts`,
-      params: null,
-      options,
-    });
     const tasks = [
-      describe("reads", { permissions: { read: ["/a"] } }),
-      describe("usual", {}),
-      describe("reads too", { permissions: { read: ["/a", "/a"], net: [] } }),
-      describe("none", { permissions: {} }),
-      describe("all", { permissions: "inherit", isolation: "process" }),
+      describeTask("reads", { permissions: { read: ["/a"] } }),
+      describeTask("usual", {}),
+      describeTask("reads too", { permissions: { read: ["/a", "/a"], net: [] } }),
+      describeTask("none", { permissions: {} }),
+      describeTask("all", { permissions: "inherit", isolation: "process" }),
     ];
     const groups = groupsOf(tasks, [], policy);
     assert.deepEqual(groups.map(({ tasks }) => tasks), [["usual", "none"], ["reads", "reads too"], ["all"]]);
