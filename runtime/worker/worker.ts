@@ -6,16 +6,15 @@
 import { messagesUrl } from "../channel/options.ts";
 import { Relay } from "../channel/relay.ts";
 import type { Clock, TimerHandle } from "../clock.ts";
-import { Report, type StateReport } from "../isolate/isolate.ts";
+import { Report } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
 import { withResolvers } from "../platform.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
-import { isReady } from "../protocol/result_meta.ts";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { openResultStore, resultUrl } from "../results/open.ts";
-import type { ResultStore, StoredResult } from "../results/result_store.ts";
+import type { ResultStore } from "../results/result_store.ts";
 import { tellWorkers } from "../transport/ask_workers.ts";
 import { openTransport } from "../transport/open.ts";
 import {
@@ -23,7 +22,6 @@ import {
   type Delivery,
   PublishError,
   type Receiver,
-  type Settlement,
   type Transport,
 } from "../transport/transport.ts";
 import { demandPolicy, unconfined } from "./demand.ts";
@@ -40,6 +38,7 @@ import type { Reloader } from "./reload.ts";
 import { RemoteControl } from "./remote_control.ts";
 import { endedByThemselves, Revokes } from "./revokes.ts";
 import { settlementOf } from "./settle.ts";
+import { Settling } from "./settling.ts";
 import { StateWriter } from "./state_writer.ts";
 import { Steering } from "./steering.ts";
 import { Suspects, type SuspectsListener } from "./suspects.ts";
@@ -88,8 +87,7 @@ export class Worker implements AsyncDisposable {
   /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
   readonly #mended: PromiseWithResolvers<void>;
   readonly #end: () => void;
-  /** Acknowledged before their run (`acksLate: false`): only their results are still to be stored. */
-  readonly #acknowledged = new Set<Delivery>();
+  readonly #settling = new Settling(() => this.#proceed());
   #tasks = new Map<string, TaskDescription>();
   #acksEarly = false;
   readonly #connecting = new AbortController();
@@ -98,9 +96,6 @@ export class Worker implements AsyncDisposable {
   #results!: ResultStore;
   #receiver!: Receiver;
   #exchange!: Exchange;
-  #states!: StateWriter;
-  /** Failures of what the broker had put to the dead letters before all was set up. */
-  readonly #untold: StoredResult[] = [];
   #control: AsyncDisposable | undefined;
   #revokes: Revokes | undefined;
   /** The worker as remote control reaches it. */
@@ -137,15 +132,15 @@ export class Worker implements AsyncDisposable {
       clock: this.#clock,
       notices: this.#notices,
       tasks: () => this.#tasks,
-      isAcknowledged: (delivery) => this.#acknowledged.has(delivery),
-      settle: (settlement) => this.#conclude(settlement),
+      isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
+      settle: (settlement) => this.#settling.conclude(settlement),
     });
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
     this.#trouble = new Watch(this.#clock, () => this.#pool.silences(), this.#notices.trouble);
     const listener: SuspectsListener = {
       finished: (...report) => this.#settle(...report),
       reported: () => this.#proceed(),
-      state: (state) => this.#storeState(state),
+      state: (state) => this.#settling.store(state),
       log: (line) => this.#notices.task(line),
       relay: (answer) =>
         new RecallLine(answer, () => this.#messages.open(answer), (id) => this.#storedResult(id)),
@@ -165,7 +160,7 @@ export class Worker implements AsyncDisposable {
       countStart: (delivery) => this.#countStart(delivery),
       condemned: (delivery, reason) => this.#losses.condemned(delivery, reason),
       crashed: (...crash) => this.#losses.crashed(...crash),
-      putOff: (deliveries, due) => this.#putOff(deliveries, due),
+      putOff: (deliveries, due) => this.#settling.giveBack(deliveries, "delay", due),
       unguarded: (why) => this.#notices.unguarded(why),
     };
     const pools = (listener: PoolListener, apart: boolean) =>
@@ -206,8 +201,7 @@ export class Worker implements AsyncDisposable {
    * @internal
    */
   get busy(): boolean {
-    return this.#pool.size > 0 || this.#acknowledged.size > 0 || this.#exchange.busy ||
-      this.#states.written() !== undefined || this.#timers.busy;
+    return this.#pool.size > 0 || this.#settling.busy || this.#timers.busy;
   }
 
   /**
@@ -255,8 +249,8 @@ export class Worker implements AsyncDisposable {
         empty: () => this.#proceed(),
         trouble: (error) => this.#notices.broker(this.#transport.name, error),
       });
-      this.#states = this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
-      for (const result of this.#untold.splice(0)) this.#states.write(result);
+      this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
+      this.#settling.open(this.#exchange, this.#exchange.states);
       this.#steering = await this.#steer();
       this.#control = await RemoteControl.open(this.#transport, this.#steering, this.#clock);
     } catch (error) {
@@ -300,9 +294,9 @@ export class Worker implements AsyncDisposable {
       timers: this.#timers,
       broker: this.#transport.name,
       tasks: () => this.#tasks,
-      isAcknowledged: (delivery) => this.#acknowledged.has(delivery),
+      isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
       conclude: (delivery, result) => {
-        this.#conclude({ delivery, outcome: "ack", result });
+        this.#settling.conclude({ delivery, outcome: "ack", result });
         this.#proceed();
       },
       limit: (task, { hard, soft }) => {
@@ -342,12 +336,8 @@ export class Worker implements AsyncDisposable {
     this.#reloader?.close();
     const { started, unstarted } = this.#pool.terminate();
     this.#exchange?.stopFetching();
-    for (const delivery of started) {
-      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "again" });
-    }
-    for (const delivery of [...unstarted, ...this.#near.release()]) {
-      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "return" });
-    }
+    this.#settling.giveBack(started, "again");
+    this.#settling.giveBack([...unstarted, ...this.#near.release()], "return");
     this.#exchange?.pump();
     const patience = this.#clock.after(KILL_PATIENCE_MS, () => this.#exchange?.abort());
     await this.#exchange?.idle();
@@ -431,14 +421,7 @@ export class Worker implements AsyncDisposable {
     deliveries = this.#steering.withoutRevoked(deliveries);
     const early = this.#acksEarly ? deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery)) : [];
     if (early.length > 0) {
-      // From here on a stop waits for them.
-      for (const delivery of early) this.#acknowledged.add(delivery);
-      try {
-        const acks = early.map((delivery) => ({ delivery, outcome: "ack" as const }));
-        await this.#exchange.retry(() => this.#receiver.exchange(acks, 0));
-      } catch {
-        return;
-      }
+      if (!await this.#settling.acknowledge(early, this.#receiver)) return;
       if (this.#phase !== "running") return this.#handBack(deliveries);
       deliveries = this.#steering.withoutRevoked(deliveries);
     }
@@ -476,28 +459,7 @@ export class Worker implements AsyncDisposable {
     else if (report === Report.FAILURE) this.#notices.counts.failed++;
     else if (report === Report.RETRY) this.#notices.counts.retried++;
     else if (report === Report.DEAD) this.#notices.dead(delivery.queue, id, extra as string);
-    if (this.#acknowledged.has(delivery)) void this.#settleAcknowledged(settlement);
-    else this.#exchange.settle(settlement);
-  }
-
-  /** Its message is gone already: what is left is to publish what follows, and its state. */
-  async #settleAcknowledged({ delivery, result, follow }: Settlement): Promise<void> {
-    if (follow !== undefined) {
-      try {
-        if (result !== undefined && !isReady(result.state)) {
-          // It must not take the place of what becomes of the message that follows.
-          this.#states.write(result);
-          result = undefined;
-          await this.#states.written();
-        }
-        await this.#exchange.publish(follow);
-      } catch {
-        // The worker was ended while the broker was away.
-      }
-    }
-    this.#acknowledged.delete(delivery);
-    if (result !== undefined) this.#states.write(result);
-    if (follow !== undefined) this.#proceed();
+    this.#settling.finish(settlement);
   }
 
   /** Publishes what follows tasks; what no queue takes is told of and given up. */
@@ -520,48 +482,26 @@ export class Worker implements AsyncDisposable {
   #buried(queue: string, reason: string, message: BuriedMessage | undefined): void {
     this.#notices.dead(queue, message && peekTask(message.text)?.id, reason);
     const result = message && this.#losses.buried(message, reason);
-    if (result === undefined) return;
-    if (this.#states === undefined) this.#untold.push(result);
-    else this.#states.write(result);
+    if (result !== undefined) this.#settling.tell(result);
   }
 
   /** A start of a suspect, counted before it happens. */
   async #countStart(delivery: Delivery): Promise<"counted" | "uncounted" | "lost"> {
-    if (this.#receiver.countStart === undefined || this.#acknowledged.has(delivery)) return "uncounted";
+    if (this.#receiver.countStart === undefined || this.#settling.isAcknowledged(delivery)) {
+      return "uncounted";
+    }
     const isOurs = await this.#exchange.retry(() => this.#receiver.countStart!(delivery));
     return isOurs ? "counted" : "lost";
   }
 
-  /** To be fetched again at `due`, here or elsewhere; gives back what was acknowledged already, which can't be. */
-  #putOff(deliveries: readonly Delivery[], due: number): Delivery[] {
-    for (const delivery of deliveries) {
-      if (!this.#acknowledged.has(delivery)) this.#exchange.settle({ delivery, outcome: "delay", due });
-    }
-    return deliveries.filter((delivery) => this.#acknowledged.has(delivery));
-  }
-
-  #storeState([id, state, text, ttl, replyTo]: StateReport): void {
-    this.#states.write({ id, state, text, ttl, replyTo });
-  }
-
   #handBack(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) {
-      // What was acknowledged already can't go back to the broker: it waits here for its turn.
-      if (this.#acknowledged.has(delivery)) this.#pool.dispatch([delivery]);
-      else this.#exchange.settle({ delivery, outcome: "return" });
-    }
+    // What was acknowledged already waits here for its turn.
+    for (const delivery of this.#settling.giveBack(deliveries, "return")) this.#pool.dispatch([delivery]);
     this.#exchange.pump();
   }
 
-  /** Settles what does not run any more, by its result. */
-  #conclude(settlement: Settlement): void {
-    const { delivery, result } = settlement;
-    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
-    else if (result !== undefined) this.#states.write(result);
-  }
-
   #isEmpty(): boolean {
-    return this.#pool.size === 0 && this.#near.size === 0 && this.#acknowledged.size === 0;
+    return this.#pool.size === 0 && this.#near.size === 0 && this.#settling.acknowledged === 0;
   }
 
   /** After a change: sends what is finished, fetches what there is room for, ends when a stop is complete. */
@@ -573,8 +513,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #finish(): Promise<void> {
-    await this.#exchange.idle();
-    await this.#states.written();
+    await this.#settling.idle();
     await this.#timers.idle();
     if (this.#phase !== "stopping" || !this.#isEmpty()) return;
     this.#phase = "ended";

@@ -1,0 +1,120 @@
+/**
+ * **Settle**: brings what becomes of deliveries to the broker and the result store. Usually that is one step of the
+ * `exchange.ts`; a delivery that was acknowledged before its run (`acksLate: false`) is the broker's no more, and has only
+ * its state and what follows it to be kept.
+ */
+import type { StateReport } from "../isolate/isolate.ts";
+import { isReady } from "../protocol/result_meta.ts";
+import type { StoredResult } from "../results/result_store.ts";
+import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
+import type { Exchange } from "./exchange.ts";
+import type { StateWriter } from "./state_writer.ts";
+
+/** Where a worker's deliveries end. */
+export class Settling {
+  readonly #acknowledged = new Set<Delivery>();
+  /** Failures of what the broker had put to the dead letters before all was set up. */
+  readonly #untold: StoredResult[] = [];
+  /** Called when something was settled by itself. */
+  readonly #settled: () => void;
+  #exchange!: Exchange;
+  #states!: StateWriter;
+
+  constructor(settled: () => void) {
+    this.#settled = settled;
+  }
+
+  /** From here on it can bring them somewhere. */
+  open(exchange: Exchange, states: StateWriter): void {
+    this.#exchange = exchange;
+    this.#states = states;
+    for (const result of this.#untold.splice(0)) states.write(result);
+  }
+
+  /** How many that were acknowledged before their run are not settled. */
+  get acknowledged(): number {
+    return this.#acknowledged.size;
+  }
+
+  /** Whether it was acknowledged before its run: it can't be given back. */
+  isAcknowledged(delivery: Delivery): boolean {
+    return this.#acknowledged.has(delivery);
+  }
+
+  /** Whether anything waits to be stored or acknowledged. */
+  get busy(): boolean {
+    return this.#acknowledged.size > 0 || this.#exchange.busy || this.#states.written() !== undefined;
+  }
+
+  /** Acknowledges deliveries that are about to run; false when the worker was ended before the broker was there. */
+  async acknowledge(deliveries: readonly Delivery[], receiver: Receiver): Promise<boolean> {
+    // From here on a stop waits for them.
+    for (const delivery of deliveries) this.#acknowledged.add(delivery);
+    const acks = deliveries.map((delivery) => ({ delivery, outcome: "ack" as const }));
+    try {
+      await this.#exchange.retry(() => receiver.exchange(acks, 0));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A task has run to an end of its own: its state, what follows it, and its message, in this order. */
+  finish(settlement: Settlement): void {
+    if (this.#acknowledged.has(settlement.delivery)) void this.#finishAcknowledged(settlement);
+    else this.#exchange.settle(settlement);
+  }
+
+  /** The same for what does not run any more, which nothing follows. */
+  conclude(settlement: Settlement): void {
+    const { delivery, result } = settlement;
+    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
+    else if (result !== undefined) this.#states.write(result);
+  }
+
+  /** Gives deliveries back to the broker; those that were acknowledged can't be, and are told. */
+  giveBack(deliveries: readonly Delivery[], outcome: "again" | "return" | "delay", due?: number): Delivery[] {
+    const left: Delivery[] = [];
+    for (const delivery of deliveries) {
+      if (this.#acknowledged.has(delivery)) left.push(delivery);
+      else this.#exchange.settle({ delivery, outcome, due });
+    }
+    return left;
+  }
+
+  /** A state that a task has while it runs. */
+  store([id, state, text, ttl, replyTo]: StateReport): void {
+    this.#states.write({ id, state, text, ttl, replyTo });
+  }
+
+  /** What a caller is told of a message that the broker itself has settled. */
+  tell(result: StoredResult): void {
+    if (this.#states === undefined) this.#untold.push(result);
+    else this.#states.write(result);
+  }
+
+  /** Resolves when all that is finished is settled and stored. */
+  async idle(): Promise<void> {
+    await this.#exchange.idle();
+    await this.#states.written();
+  }
+
+  async #finishAcknowledged({ delivery, result, follow }: Settlement): Promise<void> {
+    if (follow !== undefined) {
+      try {
+        if (result !== undefined && !isReady(result.state)) {
+          // It must not take the place of what becomes of the message that follows.
+          this.#states.write(result);
+          result = undefined;
+          await this.#states.written();
+        }
+        await this.#exchange.publish(follow);
+      } catch {
+        // The worker was ended while the broker was away.
+      }
+    }
+    this.#acknowledged.delete(delivery);
+    if (result !== undefined) this.#states.write(result);
+    if (follow !== undefined) this.#settled();
+  }
+}
