@@ -7,8 +7,11 @@ import type { FollowReport } from "./isolate.ts";
 const REPORT_EVERY_MS = 1;
 /** Nor longer than this for tasks that begin at once: they are known to be quick. */
 const GATHER_MS = 4;
-/** A task that may take longer than this holds back nobody's report: they leave before it starts. */
-const QUICK_MS = 1;
+/**
+ * A task that may take longer than this holds back nobody's report: they leave before it starts. Each message costs the
+ * main thread more than a few of its reports do.
+ */
+const QUICK_MS = 5;
 /** By how much the memory of a slow run fades with each quick one after it. */
 const FADING = 0.98;
 

@@ -32,7 +32,7 @@ import { lookInterval, Watch } from "./watch.ts";
 /** Deliveries that one script settles or fetches at most. */
 const BATCH = 256;
 /** A step costs as much as two tasks, so many small ones would cost more than what they carry. */
-const PACE: Pace = { batch: BATCH, ahead: 256, width: 4, gather: 1, least: 96 };
+const PACE: Pace = { batch: BATCH, ahead: 256, width: 4, gather: 3, least: 96 };
 /** Delayed messages of one queue that one script moves back. */
 const PROMOTE = 256;
 /** Milliseconds until what others delayed is looked for. */
