@@ -38,9 +38,9 @@ const commands: Record<RuntimeName, (file: string, report: string) => string[]> 
   ],
 };
 
-/** These load the machine, or hold up what they use for long: they come last, and few at a time. */
+/** These load the machine, or hold up what they use for long: they come last, one at a time. */
 const isHeavy = (file: string) => file.startsWith("tests/faults/");
-const HEAVY_JOBS = 2;
+const HEAVY_JOBS = 1;
 
 /** These share a RabbitMQ, which is started when the first of them is about to run. */
 const sharesRabbitmq = (file: string) => file.includes("amqp");
