@@ -5,6 +5,7 @@ import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { currentTask } from "../isolate/task_context.ts";
 import type { TaskOptions } from "../isolate/task_definition.ts";
+import { millisecondsOf, priorityOf, timeOf } from "../protocol/call_options.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { SignatureData, TaskCall } from "../protocol/task_message.ts";
 
@@ -126,12 +127,12 @@ export function completeCall(
     eta: eta !== undefined
       ? timeOf(eta, "eta")
       : countdown !== undefined
-      ? now + seconds(countdown, "countdown")
+      ? now + millisecondsOf(countdown, "countdown")
       : undefined,
     expires: expires === undefined
       ? undefined
       : typeof expires === "number"
-      ? now + seconds(expires, "expires")
+      ? now + millisecondsOf(expires, "expires")
       : timeOf(expires, "expires"),
     timeLimit: timeLimit === undefined && softTimeLimit === undefined
       ? undefined
@@ -139,7 +140,7 @@ export function completeCall(
     queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
     exchange: options.exchange,
     routingKey: options.routingKey,
-    priority: priority(
+    priority: priorityOf(
       options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0,
     ),
     serializer: options.serializer ?? task.serializer ?? route?.serializer ?? settings.taskSerializer,
@@ -186,20 +187,4 @@ function signatures(
 function writable(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   stringifyPythonJson(headers, "headers");
   return headers;
-}
-
-function seconds(value: number, option: string): number {
-  if (!Number.isFinite(value)) throw new RangeError(`${option} is ${value}, but must be a number of seconds`);
-  return value * 1000;
-}
-
-function timeOf(date: Date, option: string): number {
-  const time = date.getTime();
-  if (Number.isNaN(time)) throw new RangeError(`${option} is an invalid date`);
-  return time;
-}
-
-function priority(value: number): number {
-  if (Number.isInteger(value) && value >= 0 && value <= 9) return value;
-  throw new RangeError(`priority is ${value}, but must be a whole number from 0 to 9`);
 }

@@ -2,6 +2,7 @@
  * Tasks that are to run again later (Celery: `Task.retry`, `autoretry_for`): whether they may, when, and what then
  * becomes of their message. From **run** to **settle**; the message itself is made by `retry_message.ts`.
  */
+import { millisecondsOf, priorityOf, timeOf } from "../protocol/call_options.ts";
 import { MaxRetriesExceededError, outcomeOf, Retry } from "../protocol/errors.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
@@ -99,14 +100,16 @@ export function planRetry(
   const most = own === undefined ? MAX_RETRIES : own;
   if (most !== null && request.retries >= most) throw options.exc ?? exceeded(request);
   const { exc, countdown = policy.defaultRetryDelay ?? DELAY_S, expires, timeLimit, softTimeLimit } = options;
-  const due = options.eta === undefined ? now + ms(countdown, "countdown") : timeOf(options.eta, "eta");
+  const due = options.eta === undefined
+    ? now + millisecondsOf(countdown, "countdown")
+    : timeOf(options.eta, "eta");
   const message = retryMessage(text, request, {
     eta: due > now ? due : null,
     ...argumentsOf(request, task, options),
     expires: expires === undefined
       ? undefined
       : typeof expires === "number"
-      ? now + ms(expires, "expires")
+      ? now + millisecondsOf(expires, "expires")
       : timeOf(expires, "expires"),
     timeLimit: timeLimit === undefined && softTimeLimit === undefined
       ? undefined
@@ -195,22 +198,4 @@ function argumentsOf(
 function exceeded({ task, id, retries }: TaskRequest): MaxRetriesExceededError {
   const times = retries === 1 ? "once" : `${retries} times`;
   return new MaxRetriesExceededError(`${task}[${id}] was retried ${times} already, as often as it may be`);
-}
-
-function ms(seconds: number, option: string): number {
-  if (!Number.isFinite(seconds)) {
-    throw new RangeError(`${option} is ${seconds}, but must be a number of seconds`);
-  }
-  return seconds * 1000;
-}
-
-function timeOf(date: Date, option: string): number {
-  const time = date.getTime();
-  if (Number.isNaN(time)) throw new RangeError(`${option} is an invalid date`);
-  return time;
-}
-
-function priorityOf(priority: number): number {
-  if (Number.isInteger(priority) && priority >= 0 && priority <= 9) return priority;
-  throw new RangeError(`priority is ${priority}, but must be a whole number from 0 to 9`);
 }

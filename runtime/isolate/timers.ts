@@ -5,6 +5,7 @@
  */
 import { type TimerCallOptions, writeTimerCall } from "../hub/timer_call.ts";
 import { type CancelAnswer, type HubPort, type SetTimer, TimerLimitError } from "../hub/port.ts";
+import { priorityOf } from "../protocol/call_options.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 
 /** How a timer is kept, and what its callback's message says. */
@@ -223,9 +224,7 @@ function checkOptions({ queue, priority, expires }: TimerCallOptions, method: st
   if (queue !== undefined && (typeof queue !== "string" || queue === "")) {
     throw new TypeError(`${method}: the option queue is no queue's name`);
   }
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= 9)) {
-    throw new RangeError(`${method}: priority is ${priority}, but must be a whole number from 0 to 9`);
-  }
+  if (priority !== undefined) priorityOf(priority, `${method}: priority`);
   if (expires !== undefined && !(Number.isFinite(expires) && expires > 0)) {
     throw new RangeError(`${method}: expires is ${expires}, but must be a number of seconds above 0`);
   }
