@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import type { OwnerBeat } from "../transport/lease.ts";
-import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
+import { BadUrlError, kindOf, maskUrl, schemeOf, type ServerKind } from "../transport/url.ts";
 
 /** An entry that a scheduler would send. */
 export interface Wanted {
@@ -94,33 +94,26 @@ export interface PlaceOptions {
  */
 export async function openPlace(url: string, options: PlaceOptions): Promise<Place> {
   const scheme = schemeOf(url);
-  switch (scheme) {
+  const kind = kindOf(scheme);
+  switch (kind) {
     case "amqp":
-    case "amqps":
-    case "pyamqp":
       return new (await import("./amqp_place.ts")).AmqpSchedulePlace(url, options);
     case "memory":
     case "sqlite":
     case "redis":
-    case "rediss":
-    case "redis+socket":
-    case "sentinel":
-    case "redis+sentinel":
-    case "rediss+sentinel":
-    case "redis+cluster":
-    case "rediss+cluster": {
+    case "cluster": {
       const { openTransport } = await import("../transport/open.ts");
       const { LeasedPlace } = await import("./leased_place.ts");
       const transport = await openTransport(url, { clock: options.clock, random: options.random });
-      return new LeasedPlace(await openLedger(scheme, url, options), transport, options);
+      return new LeasedPlace(await openLedger(kind, url, options), transport, options);
     }
     default:
       throw new BadUrlError(`${maskUrl(url)}: there is no broker "${scheme}" that schedules`);
   }
 }
 
-async function openLedger(scheme: string, url: string, options: PlaceOptions): Promise<Ledger> {
-  if (scheme === "memory") return new (await import("./memory_ledger.ts")).MemoryLedger(url);
-  if (scheme === "sqlite") return new (await import("./sqlite_ledger.ts")).SqliteLedger(url, options);
+async function openLedger(kind: ServerKind, url: string, options: PlaceOptions): Promise<Ledger> {
+  if (kind === "memory") return new (await import("./memory_ledger.ts")).MemoryLedger(url);
+  if (kind === "sqlite") return new (await import("./sqlite_ledger.ts")).SqliteLedger(url, options);
   return new (await import("./redis_ledger.ts")).RedisLedger(url, options);
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { withSqlite } from "../transport/sqlite/availability.ts";
-import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
+import { BadUrlError, kindOf, maskUrl, schemeOf } from "../transport/url.ts";
 import type { ChannelStore } from "./channel.ts";
 
 /** By their URLs, for each clock: tests play several processes in one, each with a clock of its own. */
@@ -30,23 +30,15 @@ export function openChannels(url: string, clock: Clock): Promise<ChannelStore> {
 async function open(url: string, clock: Clock): Promise<ChannelStore> {
   const options = { clock, random: Math.random };
   const scheme = schemeOf(url);
-  switch (scheme) {
+  switch (kindOf(scheme)) {
     case "memory":
       return new (await import("./memory.ts")).MemoryChannels(url, clock);
     case "sqlite":
       return new (await withSqlite(url, () => import("./sqlite.ts"))).SqliteChannels(url, options);
     case "redis":
-    case "rediss":
-    case "redis+socket":
-    case "sentinel":
-    case "redis+sentinel":
-    case "rediss+sentinel":
-    case "redis+cluster":
-    case "rediss+cluster":
+    case "cluster":
       return new (await import("./redis.ts")).RedisChannels(url, options);
     case "amqp":
-    case "amqps":
-    case "pyamqp":
       return new (await import("./amqp.ts")).AmqpChannels(url, options);
     default:
       throw new BadUrlError(

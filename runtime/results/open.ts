@@ -4,7 +4,7 @@
  */
 import { type Clock, systemClock } from "../clock.ts";
 import { withSqlite } from "../transport/sqlite/availability.ts";
-import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
+import { BadUrlError, kindOf, maskUrl, schemeOf } from "../transport/url.ts";
 import type { ResultStore } from "./result_store.ts";
 
 /** Where results go, of settings that say so. */
@@ -48,24 +48,16 @@ export interface StoreOptions {
 export async function openResultStore(url: string, options: StoreOptions = {}): Promise<ResultStore> {
   const complete = { ...options, clock: options.clock ?? systemClock };
   const scheme = schemeOf(url);
-  switch (scheme) {
+  switch (kindOf(scheme)) {
     case "memory":
       return (await import("./memory.ts")).openMemoryResults(url, complete);
     case "sqlite":
       return (await withSqlite(url, () => import("./sqlite.ts"))).openSqliteResults(url, complete);
     case "redis":
-    case "rediss":
-    case "redis+socket":
-    case "sentinel":
-    case "redis+sentinel":
-    case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisResults(url, complete);
-    case "redis+cluster":
-    case "rediss+cluster":
+    case "cluster":
       return (await import("./redis_cluster.ts")).openClusterResults(url, complete);
     case "amqp":
-    case "amqps":
-    case "pyamqp":
       return (await import("./rpc.ts")).openRpcResults(url, complete);
     default:
       throw new BadUrlError(

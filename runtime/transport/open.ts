@@ -5,7 +5,7 @@
 import { systemClock } from "../clock.ts";
 import { withSqlite } from "./sqlite/availability.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
-import { BadUrlError, maskUrl, schemeOf } from "./url.ts";
+import { BadUrlError, kindOf, maskUrl, schemeOf } from "./url.ts";
 
 /** What a transport is opened with when nothing else is asked for. */
 export const TRANSPORT_DEFAULTS: TransportOptions = {
@@ -28,31 +28,24 @@ export async function openTransport(
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const complete: TransportOptions = { ...TRANSPORT_DEFAULTS, ...Object.fromEntries(given) };
   const scheme = schemeOf(url);
-  switch (scheme) {
+  switch (kindOf(scheme)) {
     case "memory":
       return (await import("./memory.ts")).openMemoryTransport(url, complete);
     case "sqlite":
       return (await withSqlite(url, () => import("./sqlite.ts"))).openSqliteTransport(url, complete);
     case "redis":
-    case "rediss":
-    case "redis+socket":
-    case "sentinel":
-    case "redis+sentinel":
-    case "rediss+sentinel":
       return (await import("./redis.ts")).openRedisTransport(url, complete);
-    case "redis+cluster":
-    case "rediss+cluster":
+    case "cluster":
       return (await import("./redis/cluster/transport.ts")).openClusterTransport(url, complete);
     case "amqp":
-    case "amqps":
-    case "pyamqp":
       return (await import("./amqp.ts")).openAmqpTransport(url, complete);
-    case "withheld":
-      throw new BadUrlError(
-        `a task with permissions of its own is not told the broker of its worker: name one, as in ` +
-          `new App({ broker: "redis://localhost" }), and permit what that needs (permissions: { net: [...] })`,
-      );
     default:
+      if (scheme === "withheld") {
+        throw new BadUrlError(
+          `a task with permissions of its own is not told the broker of its worker: name one, as in ` +
+            `new App({ broker: "redis://localhost" }), and permit what that needs (permissions: { net: [...] })`,
+        );
+      }
       throw new BadUrlError(
         `${maskUrl(url)}: there is no broker "${scheme}": ` +
           `write sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, redis+socket://PATH, ` +

@@ -17,6 +17,30 @@ export function schemeOf(url: string): string {
   return scheme.toLowerCase();
 }
 
+/** What stands behind a URL; a cluster is a Redis in many places, which have to be told apart. */
+export type ServerKind = "memory" | "sqlite" | "redis" | "cluster" | "amqp";
+
+const kinds: Readonly<Record<string, ServerKind>> = {
+  memory: "memory",
+  sqlite: "sqlite",
+  redis: "redis",
+  rediss: "redis",
+  "redis+socket": "redis",
+  sentinel: "redis",
+  "redis+sentinel": "redis",
+  "rediss+sentinel": "redis",
+  "redis+cluster": "cluster",
+  "rediss+cluster": "cluster",
+  amqp: "amqp",
+  amqps: "amqp",
+  pyamqp: "amqp",
+};
+
+/** The kind that a scheme leads to, or undefined for one that nobody here knows. */
+export function kindOf(scheme: string): ServerKind | undefined {
+  return Object.hasOwn(kinds, scheme) ? kinds[scheme] : undefined;
+}
+
 /**
  * The URL with its password replaced by `**`; every URL that a log or an error shows goes through here. Several URLs
  * joined by `;` each lose theirs.

@@ -3,7 +3,7 @@
  */
 import type { ConnectionOptions } from "node:tls";
 import { readServerUrl, type ServerUrl, tlsOptions } from "../server_url.ts";
-import { BadUrlError, maskUrl, schemeOf, urlsOf } from "../url.ts";
+import { BadUrlError, kindOf, maskUrl, schemeOf, urlsOf } from "../url.ts";
 
 /** A virtual host and how to get in. */
 export interface AmqpPlace {
@@ -93,7 +93,7 @@ function readServer(url: string): AmqpServer {
 
 function partsOf(url: string): ServerUrl {
   const name = maskUrl(url);
-  if (!["amqp", "amqps", "pyamqp"].includes(schemeOf(url))) {
+  if (kindOf(schemeOf(url)) !== "amqp") {
     throw new BadUrlError(`"${name}" is no AMQP URL: write amqp://HOST:PORT/VHOST or amqps://...`);
   }
   return readServerUrl(url, name, "AMQP URL: write amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]");
