@@ -161,8 +161,7 @@ export class Notices {
 
   /** Changed modules are loaded: which files, what became of the tasks, and how long it took. */
   reloaded(files: readonly string[], tasks: readonly string[], ms: number): void {
-    const more = files.length - SHOWN_FILES;
-    const which = files.slice(0, SHOWN_FILES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    const which = firstOf(files, SHOWN_FILES);
     const what = tasks.length === 0 ? "" : `: ${tasks.join(" ")}`;
     log.info(`reloaded ${which}${what} (${Math.round(ms)} ms)`, { files, tasks });
   }
@@ -170,20 +169,15 @@ export class Notices {
   /** These should be confined, and are not: that was allowed, but nobody should wonder later. */
   unsandboxed(tasks: readonly { readonly name: string }[]): void {
     if (tasks.length === 0) return;
-    const which = tasks.slice(0, SHOWN_TASKS).map(({ name }) => name).join(", ");
-    const more = tasks.length > SHOWN_TASKS ? ` and ${tasks.length - SHOWN_TASKS} more` : "";
-    log.warning(
-      `Not confined, because this runtime can't do that and --allow-unsandboxed is set: ${which}${more}.`,
-    );
+    const which = firstOf(tasks.map(({ name }) => name), SHOWN_TASKS);
+    log.warning(`Not confined, because this runtime can't do that and --allow-unsandboxed is set: ${which}.`);
   }
 
   /** These may run for longer than the broker waits, and would then run twice. */
   mayBeTakenBack(tasks: readonly string[], seconds: number): void {
     if (tasks.length === 0) return;
-    const which = tasks.slice(0, SHOWN_TASKS).join(", ");
-    const more = tasks.length > SHOWN_TASKS ? ` and ${tasks.length - SHOWN_TASKS} more` : "";
     log.warning(
-      `The time limit of ${which}${more} is more than ${
+      `The time limit of ${firstOf(tasks, SHOWN_TASKS)} is more than ${
         seconds / 60
       } minutes, after which the broker hands a message out ` +
         `again that is not acknowledged. Raise RabbitMQ's consumer_timeout, or set acksLate: false.`,
@@ -204,4 +198,10 @@ export class Notices {
   task({ level, text, task, id, own }: LogReport): void {
     taskLog[level](text, { task, id, own });
   }
+}
+
+/** The first of some names, and how many more there are. */
+function firstOf(names: readonly string[], shown: number): string {
+  const more = names.length - shown;
+  return names.slice(0, shown).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
