@@ -14,6 +14,9 @@ import { IsolateThread } from "./thread.ts";
 /** Milliseconds between two looks at memory and claim board while something runs. */
 const LOOK_EVERY_MS = 10;
 
+/** Milliseconds between two looks at whether the worker is there. */
+const LOOK_FOR_WORKER_MS = 500;
+
 /** Serves the worker that has started this process, until it is gone. */
 export function hostIsolate(): void {
   if (process.send === undefined) {
@@ -24,6 +27,9 @@ export function hostIsolate(): void {
   // What a terminal or a service manager sends to all processes is for the worker to hear: it ends this one in time.
   for (const name of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const) onSignal(name, () => {});
   process.on("disconnect", end);
+  // Deno tells of no end of the channel when the worker died with words of this process unread.
+  const worker = process.ppid;
+  setInterval(() => process.ppid === worker || end(), LOOK_FOR_WORKER_MS);
   process.once("message", (start) => void new Host(start as ProcessStart));
 }
 

@@ -100,4 +100,27 @@ describe("tasks in processes of their own", () => {
       await shop[Symbol.asyncDispose]();
     }
   });
+
+  it("do not outlive a worker that is killed with words of theirs unread", async () => {
+    const shop = await Workshop.open();
+    const apart = apartOf(shop);
+    try {
+      const worker = await shop.worker("-A", APART, "-c", "1");
+      const file = shop.file("marks");
+      apart.talk(file);
+      const marks = async (least: number) => {
+        const all = await marksIn(file);
+        assert.ok(all.length >= least);
+        return all;
+      };
+      const [{ pid }] = await eventually(() => marks(1), 20_000);
+      process.kill(worker.pid, "SIGSTOP");
+      const { length } = await marks(1);
+      await eventually(() => marks(length + 10));
+      await worker.kill();
+      await eventually(async () => assert.equal(await runs(pid), false));
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  });
 });
