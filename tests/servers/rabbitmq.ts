@@ -14,6 +14,9 @@ import { certificates, freePort } from "./redis.ts";
 
 const run = promisify(execFile);
 
+/** Milliseconds after which a server that has not started will not. */
+const START_MS = 120_000;
+
 export interface RabbitmqOptions {
   /** More lines of `rabbitmq.conf`: name to value. */
   readonly config?: Readonly<Record<string, string>>;
@@ -136,8 +139,16 @@ export class RabbitmqServer {
         });
       }
     });
-    await Promise.race([started, ended]);
     ended.catch(() => {});
+    let patience: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      patience = setTimeout(() => reject(new Error(`rabbitmq-server has not started:\n${log}`)), START_MS);
+    });
+    try {
+      await Promise.race([started, ended, late]);
+    } finally {
+      clearTimeout(patience);
+    }
   }
 
   /** Runs Erlang code in the node (`rabbitmqctl eval`) and gives what it printed. */
