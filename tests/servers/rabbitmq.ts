@@ -135,7 +135,8 @@ export class RabbitmqServer {
       for (const stream of [child.stdout!, child.stderr!]) {
         stream.on("data", (data) => {
           log = (log + data).slice(-10_000);
-          if (log.includes("Starting broker... completed")) resolve();
+          // Clients that are there before it has said so may have their errors logged in the middle of the line.
+          if (log.includes("completed with")) resolve();
         });
       }
     });
