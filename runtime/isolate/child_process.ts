@@ -118,6 +118,8 @@ export class ChildProcessIsolate implements Isolate {
   #handOver(isAlive: boolean): void {
     let at = 0;
     while (at < this.#waiting.length && this.#inside < this.#settings.slots) {
+      // It would wait there, and no other isolate could have it.
+      if (this.#inside > 0 && this.board.isExclusive) break;
       if (this.#inside > 0 && !isAlive) {
         this.ask();
         break;
@@ -144,6 +146,7 @@ export class ChildProcessIsolate implements Isolate {
     switch (said.kind) {
       case "board":
         for (let i = 0; i < said.limits.length; i += 2) this.board.limit(said.limits[i], said.limits[i + 1]);
+        this.board.setExclusive(said.isExclusive);
         return this.board.measureHeap(said.heap);
       case "full":
         this.#taken = said.bytes;

@@ -45,6 +45,7 @@ class Host {
   /** In the isolate, and whether the worker knows how long it may run. */
   readonly #jobs = new Map<Job, boolean>();
   #heap = 0;
+  #isExclusive = false;
   /** Bytes of the process that no task has taken. */
   #own = Infinity;
   #looking: ReturnType<typeof setTimeout> | undefined;
@@ -74,6 +75,8 @@ class Host {
   #hear(message: PortMessage): void {
     if (Array.isArray(message)) {
       for (let i = 1; i < message.length; i += REPORT_STRIDE) this.#jobs.delete(message[i] as Job);
+      // Before the report, at which the worker looks at whether there is room.
+      if (this.#board.isExclusive !== this.#isExclusive) this.#tellOfBoard();
       return send(message);
     }
     const { kind } = message as Exclude<PortMessage, readonly unknown[]>;
@@ -82,8 +85,8 @@ class Host {
     else send(message);
   }
 
-  #look(): void {
-    this.#looking = undefined;
+  /** What the worker would see on the board, if it could. */
+  #tellOfBoard(): void {
     const limits: number[] = [];
     for (const [job, isKnown] of this.#jobs) {
       const limit = isKnown ? 0 : this.#board.limitOf(job);
@@ -91,8 +94,16 @@ class Host {
       limits.push(job, limit);
       this.#jobs.set(job, true);
     }
-    const { heap } = this.#board;
-    if (limits.length > 0 || heap !== this.#heap) send({ kind: "board", limits, heap: this.#heap = heap });
+    const { heap, isExclusive } = this.#board;
+    if (limits.length === 0 && heap === this.#heap && isExclusive === this.#isExclusive) return;
+    this.#heap = heap;
+    this.#isExclusive = isExclusive;
+    send({ kind: "board", limits, heap, isExclusive });
+  }
+
+  #look(): void {
+    this.#looking = undefined;
+    this.#tellOfBoard();
     if (this.#memoryLimit < Infinity) {
       const bytes = process.memoryUsage.rss() - this.#own;
       if (bytes > this.#memoryLimit + GARBAGE_ALLOWANCE) return send({ kind: "full", bytes }, end);

@@ -15,10 +15,20 @@ export interface ProcessStart {
   readonly memoryLimit?: number;
 }
 
+/** What stands on the claim board of an isolate that is in a process. */
+export interface BoardMessage {
+  readonly kind: "board";
+  /** Job, seconds it may run, ...: of those that were not told of. */
+  readonly limits: readonly number[];
+  /** KiB of its heap. */
+  readonly heap: number;
+  readonly isExclusive: boolean;
+}
+
 /** From the process. */
 export type ProcessMessage =
-  /** What stands on the isolate's claim board and is not known here: job, seconds it may run, ...; KiB of its heap. */
-  | { readonly kind: "board"; readonly limits: readonly number[]; readonly heap: number }
+  /** What stands on the isolate's claim board and is not known here. */
+  | BoardMessage
   /** Its tasks have taken so many bytes, which is more than they may: it ends. */
   | { readonly kind: "full"; readonly bytes: number }
   /** The thread of the isolate has ended and could not say why itself. */

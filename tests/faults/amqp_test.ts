@@ -87,7 +87,11 @@ describe("on RabbitMQ", () => {
       const marks = shop.file("marks");
       const gate = shop.gate();
       const long = shop.jobs.markAndHold(marks, gate.path);
-      await within(30_000, worker.line(/it runs again\. Raise RabbitMQ's consumer_timeout/), "the word of it");
+      await within(
+        30_000,
+        worker.line(/it runs again\. Raise RabbitMQ's consumer_timeout/),
+        "the word of it",
+      );
       await server.evaluate(patience(1_800_000, 60_000));
       await eventually(async () => assert.equal((await marksIn(marks)).length, 2), 30_000);
       await gate.open();

@@ -1,6 +1,9 @@
 /** The same tasks in a thread and in a process of its own: what they do, say and store is the same. */
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { END } from "../../runtime/channel/channel.ts";
@@ -189,6 +192,28 @@ for (const kind of ["thread", "process"] as const) {
           "jobs.print",
         ]);
       }, kind),
+    );
+
+    it(
+      "gets nothing beside an exclusive task, which is known of outside of it",
+      withBench(
+        async (bench) => {
+          const { isolate: { board }, told } = bench;
+          const folder = await mkdtemp(join(tmpdir(), "celeriac-kinds-"));
+          const gate = join(folder, "gate");
+          const alone = bench.give("alone", gate);
+          await eventually(() => assert.equal(board.isExclusive, true), 30_000);
+          const behind = bench.give("kinds");
+          await writeFile(gate, "");
+          await bench.reported(alone);
+          assert.equal(board.isExclusive, false);
+          await bench.reported(behind);
+          assert.deepEqual(told.reports.map(({ job }) => job), [alone, behind]);
+          await rm(folder, { recursive: true });
+        },
+        kind,
+        { slots: 3 },
+      ),
     );
 
     it(

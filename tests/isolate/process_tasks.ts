@@ -1,4 +1,5 @@
 /** Tasks that run in either kind of isolate. */
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { currentTask, task } from "../../mod.ts";
 
@@ -64,3 +65,8 @@ export const waste = async (): Promise<number> => {
   return sum;
 };
 export const whoRan = (): string => currentTask()!.hostname;
+
+/** Shares its isolate with nothing, until there is a file of that name. */
+export const alone = task({ exclusive: true }, async (gate: string): Promise<void> => {
+  while (!existsSync(gate)) await pause(5);
+});
