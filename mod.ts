@@ -17,11 +17,32 @@ export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
 export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallLink, CallOptions } from "./runtime/client/call.ts";
+export {
+  chain,
+  chord,
+  chunks,
+  type GivenBy,
+  group,
+  map,
+  signatureFromJson,
+  starmap,
+  type TakenBy,
+} from "./runtime/client/canvas.ts";
 export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
 export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";
+export { GroupResult, type GroupSource, type PartResult } from "./runtime/client/group_result.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
 export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";
+export {
+  type AnySignature,
+  type Heads,
+  Signature,
+  type SignatureCall,
+  type SignatureOptions,
+  type SignatureSender,
+  type Tails,
+} from "./runtime/client/signature.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
 export type { Timers, TimersOptions } from "./runtime/client/timers.ts";
 export { SettingsError } from "./runtime/config/resolve.ts";
@@ -88,11 +109,13 @@ export {
   TimeLimitExceeded,
   WorkerLostError,
 } from "./runtime/protocol/errors.ts";
+export type { SignatureJson } from "./runtime/protocol/signature.ts";
 export { UnserializableError } from "./runtime/protocol/plain_value.ts";
 export type { DecodedResult, ResultExtra, ResultMeta } from "./runtime/protocol/result_meta.ts";
 export { uid } from "./runtime/protocol/uid.ts";
 export { BrokerUnavailableError, type DeadLetter, UnreplicatedError } from "./runtime/transport/transport.ts";
 export { BadUrlError } from "./runtime/transport/url.ts";
+export { WorkflowError } from "./runtime/workflow/plan.ts";
 export type { WorkerCounts } from "./runtime/worker/notices.ts";
 export { Worker } from "./runtime/worker/worker.ts";
 export type { WorkerOptions } from "./runtime/worker/worker_options.ts";

@@ -7,7 +7,9 @@ import { resolveSettings } from "../config/resolve.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
 import { workerSettings } from "../config/surroundings.ts";
 import { compileRoutes } from "../config/task_routes.ts";
+import { currentTask } from "../isolate/task_context.ts";
 import type { TaskFunction, TaskOptions } from "../isolate/task_definition.ts";
+import type { SignatureJson } from "../protocol/signature.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import { isAmqp, openResultStore, resultUrl } from "../results/open.ts";
@@ -16,17 +18,23 @@ import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Transport } from "../transport/transport.ts";
 import { BadUrlError, schemeOf } from "../transport/url.ts";
+import { callOf, groupOfChunks } from "../workflow/compose.ts";
+import { type CallSurroundings, messageOf } from "../workflow/message.ts";
+import { planCall, type PlannedResult } from "../workflow/plan.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
-import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
+import { type ApplyOptions, type CallOptions, completeCall, originOfCalls } from "./call.ts";
 import { openWithin } from "./connect.ts";
 import { Control } from "./control.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
+import { GroupResult, type PartResult } from "./group_result.ts";
+import { knownTask } from "./known_tasks.ts";
 import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher } from "./publisher.ts";
 import { ResultWaiter } from "./result_waiter.ts";
+import { celeryOptions, Signature, type SignatureOptions, type SignatureSender } from "./signature.ts";
 import { Timers, type TimersOptions } from "./timers.ts";
 
 const log = getLogger(["celeriac", "client"]);
@@ -59,7 +67,7 @@ export type AppOptions = GivenSettings & {
  * await app.disconnect();
  * ```
  */
-export class App implements AsyncDisposable {
+export class App implements AsyncDisposable, SignatureSender {
   /** All settings, resolved. */
   readonly settings: Settings;
   /** Questions to the workers (Celery: `app.control.inspect()`). */
@@ -152,9 +160,12 @@ export class App implements AsyncDisposable {
    * @param name The first part of its tasks' names: `math` for `tasks/math.ts`.
    */
   module<Module>(name: string): ModuleClient<Module> {
-    return moduleClient<Module>(name, (task, { args, kwargs, ...options }) => {
-      return this.sendTask(task, args, kwargs, options) as AsyncResult<never>;
-    });
+    return moduleClient<Module>(
+      name,
+      (task, { args, kwargs, ...options }) =>
+        this.sendTask(task, args, kwargs, options) as AsyncResult<never>,
+      (task, args, immutable) => new Signature(callOf(task, args, {}, {}, immutable), () => this),
+    );
   }
 
   /**
@@ -171,6 +182,99 @@ export class App implements AsyncDisposable {
     options: CallOptions = {},
   ): AsyncResult<Result> {
     return this.#send(name, args, kwargs, options, {});
+  }
+
+  /**
+   * A call of a task that is still to be made, by the task's name, in TypeScript or in Python (Celery: `app.signature`). In a
+   * chain the result of the step before comes in front of its arguments, unless it is `immutable`.
+   *
+   * @example
+   * ```ts
+   * import { App, chain } from "../../mod.ts";
+   *
+   * const app = new App({ broker: "redis://localhost" });
+   * const report = chain(app.signature<string>("py.fetch", ["file.csv"]), app.signature("py.store"));
+   * await report.delay();
+   * await app.disconnect();
+   * ```
+   */
+  signature<Result = unknown>(
+    name: string,
+    args: readonly unknown[] = [],
+    kwargs: Readonly<Record<string, unknown>> = {},
+    options: SignatureOptions & { readonly immutable?: boolean } = {},
+  ): Signature<unknown[], Result> {
+    const { immutable, ...others } = options;
+    return new Signature(callOf(name, args, kwargs, celeryOptions(others), immutable), () => this);
+  }
+
+  /**
+   * Sends what a signature begins with, and in its messages what follows.
+   *
+   * @internal Signatures call it: {@linkcode Signature.delay}, {@linkcode Signature.applyAsync}.
+   */
+  apply(
+    signature: SignatureJson,
+    { args, kwargs, options }: {
+      readonly args?: readonly unknown[];
+      readonly kwargs?: Readonly<Record<string, unknown>>;
+      readonly options?: Readonly<Record<string, unknown>>;
+    },
+  ): PartResult {
+    const whole = signature.task === "celery.chunks" ? groupOfChunks(signature) : signature;
+    const replyTo = this.#replyTo;
+    const { calls, result } = planCall(whole, { args, kwargs, options, newId: uid, replyTo });
+    const parent = currentTask();
+    const surroundings: CallSurroundings = {
+      settings: this.settings,
+      origin: originOfCalls(),
+      now: this.#clock.now(),
+      replyTo,
+      rootId: parent?.rootId ?? parent?.id,
+      parentId: parent?.id,
+      route: this.#route,
+      defaultsOf: (task) => knownTask(task)?.options,
+    };
+    // All are written before the first one goes: what can't be written is sent in no part.
+    const messages = calls.map((call) => {
+      const { countdown: _, eta: __, ...atOnce } = call.options;
+      return messageOf(this.#eager === undefined ? call : { ...call, options: atOnce }, surroundings);
+    });
+    if (this.#eager !== undefined) expectAll(result, (id) => this.#eager!.expect(id));
+    const published = new Map<string, Promise<void>>();
+    calls.forEach(({ id, task }, i) => {
+      const own = knownTask(task);
+      const registered = own && { name: task, module: task, ...own };
+      published.set(
+        id,
+        this.#eager?.run(id, task, messages[i], registered) ??
+          this.#publisher.publish(messages[i], this.settings.publishTimeout),
+      );
+    });
+    return this.#resultOf(result, published);
+  }
+
+  /** The result of a plan. What is not sent at once is sent with what it follows. */
+  #resultOf(planned: PlannedResult, published: ReadonlyMap<string, Promise<void>>): PartResult {
+    const parent = planned.parent && (() => this.#resultOf(planned.parent!, published));
+    if (planned.kind === "group") {
+      // The parts of one that follows something begin when that has ended.
+      const parts = planned.results.map((part) => parent ? withFirst(part, planned.parent!) : part);
+      return new GroupResult(
+        planned.id,
+        parts.map((part) => this.#resultOf(part, published)),
+        this.#source,
+        parent,
+      );
+    }
+    const { id, task } = planned;
+    const lost = published.has(id) ? (error: unknown) => tellLost(`Task ${task}[${id}]`, error) : () => {};
+    return new AsyncResult(id, this.#source, {
+      task,
+      published: publishedOf(planned, published),
+      lost,
+      parent,
+    });
   }
 
   /**
@@ -339,6 +443,27 @@ async function connect<T extends AsyncDisposable & { connect(signal: AbortSignal
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** When the broker has what leads to this result. */
+function publishedOf(planned: PlannedResult, published: ReadonlyMap<string, Promise<void>>): Promise<void> {
+  let first = planned;
+  while (first.parent !== undefined) first = first.parent;
+  if (first.kind === "task") return published.get(first.id) ?? Promise.resolve();
+  return Promise.all(first.results.map((part) => publishedOf(part, published))).then(() => {});
+}
+
+/** A part of a group that stands behind others: what leads to the group leads to it. */
+function withFirst(planned: PlannedResult, first: PlannedResult): PlannedResult {
+  return { ...planned, parent: planned.parent === undefined ? first : withFirst(planned.parent, first) };
+}
+
+/** Tells of every task in a plan, also of those that are sent later. */
+function expectAll(planned: PlannedResult, expect: (id: string) => void): void {
+  for (let next: PlannedResult | undefined = planned; next !== undefined; next = next.parent) {
+    if (next.kind === "task") expect(next.id);
+    else for (const part of next.results) expectAll(part, expect);
   }
 }
 

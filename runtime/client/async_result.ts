@@ -7,6 +7,7 @@ import type { TaskProgress } from "../isolate/correspondence.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { RevokeOptions } from "./control.ts";
+import type { PartResult } from "./group_result.ts";
 import { ResultMessages } from "./result_messages.ts";
 
 const log = getLogger(["celeriac", "client"]);
@@ -79,13 +80,21 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   #meta: DecodedResult | undefined;
   #watched = false;
   #producer: Producer | undefined;
+  readonly #parentOf: (() => PartResult) | undefined;
+  #parent: PartResult | undefined;
 
   /** Made by {@linkcode App}; `lost` hears of a failed publication that nobody looked at. */
   constructor(
     id: string,
     source: ResultSource,
-    call?: { task: string | undefined; published: Promise<void>; lost: (error: unknown) => void },
+    call?: {
+      task: string | undefined;
+      published: Promise<void>;
+      lost: (error: unknown) => void;
+      parent?: () => PartResult;
+    },
   ) {
+    this.#parentOf = call?.parent;
     this.id = id;
     this.taskName = call?.task;
     this.#source = source;
@@ -97,6 +106,11 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   get published(): Promise<void> {
     this.#looked = true;
     return this.#published;
+  }
+
+  /** Of the step before it in a chain; undefined for a first one, and where only the id is known. */
+  get parent(): PartResult | undefined {
+    return this.#parent ??= this.#parentOf?.();
   }
 
   /** The store's key of the result (`celery-task-meta-ID`). */

@@ -13,7 +13,7 @@ import type { SignatureData, TaskCall } from "../protocol/task_message.ts";
 let origin: string | undefined;
 
 /** Who sends, as kombu writes it. A task with permissions of its own may not be permitted to know where it is. */
-function originOfCalls(): string {
+export function originOfCalls(): string {
   if (origin !== undefined) return origin;
   let host = "confined";
   try {

@@ -20,7 +20,13 @@ import {
 } from "../isolate/task_definition.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
 import { NotRegistered, outcomeOf, TaskError } from "../protocol/errors.ts";
-import { type DecodedResult, decodeResult, encodeFailure, encodeSuccess } from "../protocol/result_meta.ts";
+import {
+  type DecodedResult,
+  decodeResult,
+  encodeFailure,
+  encodeSuccess,
+  isReady,
+} from "../protocol/result_meta.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultSource } from "./async_result.ts";
@@ -109,7 +115,11 @@ export class Eager {
             this.#follow.set(follow[i] as Job, follow[i + 1] as readonly WireMessage[]);
           }
         },
-        state: ([id, , text]) => this.#store(id, text),
+        state: ([id, state, text]) => {
+          const entry = this.#entries.get(id);
+          if (entry !== undefined && isReady(state)) this.#settle(entry, Report.FAILURE, text, "");
+          else this.#store(id, text);
+        },
         log: ({ level, text, task, id, own }) => log[level](text, { task, id, own }),
         relay: (answer) => relay.open(answer),
         hub: (answer) => this.timers.open(answer),
@@ -209,9 +219,20 @@ export class Eager {
       if (report === Report.RETRY) this.#retry(run.entry, text as string, follow![0]);
       else if (report === Report.REQUEUE) this.#again(run);
       else this.#settle(run.entry, report as number, text as string, String(extra));
+      if (report !== Report.RETRY) this.#goOn(run.entry, follow);
       const next = this.#waiting.shift();
       // Not at once: whoever reports is not done with it yet.
       if (next !== undefined) queueMicrotask(() => this.#start(next));
+    }
+  }
+
+  /** What follows a task in its workflow runs when it has ended. */
+  #goOn({ id }: Entry, follow: readonly WireMessage[] = []): void {
+    for (const message of follow) {
+      const next = message.correlationId!;
+      if (next === id) continue;
+      this.expect(next);
+      setTimeout(() => this.#callBack(next, String(message.headers.task), message));
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import type { AsyncResult } from "./async_result.ts";
 import type { ApplyOptions } from "./call.ts";
+import type { Heads, Signature, Tails } from "./signature.ts";
 
 /** One task as its callers see it. */
 export interface TaskCaller<Args extends unknown[], Result> {
@@ -13,6 +14,13 @@ export interface TaskCaller<Args extends unknown[], Result> {
   delay(...args: Args): AsyncResult<Awaited<Result>>;
   /** Sends it with options (Celery: `apply_async`). */
   applyAsync(options?: ApplyOptions<Args>): AsyncResult<Awaited<Result>>;
+  /**
+   * A call that is still to be made (Celery: `s`). In a chain the result of the step before comes first, so what is given
+   * here are the last arguments.
+   */
+  s<Given extends Tails<Args>>(...given: Given): Signature<Heads<Args, Given>, Awaited<Result>>;
+  /** The same with exactly these arguments, whatever comes before (Celery: `si`). */
+  si(...args: Args): Signature<unknown[], Awaited<Result>>;
 }
 
 /** The tasks of a module: all its exported functions. */
@@ -26,6 +34,7 @@ export type ModuleClient<Module> = {
 export function moduleClient<Module>(
   module: string,
   send: (task: string, options: ApplyOptions) => AsyncResult<never>,
+  sign: (task: string, args: readonly unknown[], immutable: boolean) => Signature<never[], never>,
 ): ModuleClient<Module> {
   const callers = new Map<string, TaskCaller<unknown[], never>>();
   return new Proxy({}, {
@@ -39,6 +48,8 @@ export function moduleClient<Module>(
         caller = Object.assign(delay, {
           delay,
           applyAsync: (options: ApplyOptions = {}) => send(task, options),
+          s: (...args: unknown[]) => sign(task, args, false) as never,
+          si: (...args: unknown[]) => sign(task, args, true) as never,
         });
         callers.set(name, caller);
       }

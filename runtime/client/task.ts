@@ -14,9 +14,12 @@ import { runningTask, TaskContext, type TaskHost } from "../isolate/task_context
 import { Retry } from "../protocol/errors.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
+import { callOf } from "../workflow/compose.ts";
 import { App } from "./app.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { ApplyOptions } from "./call.ts";
+import { knowTask } from "./known_tasks.ts";
+import { type Heads, Signature, type Tails } from "./signature.ts";
 import { callingPlace, declaredName, exportedName } from "./task_name.ts";
 
 /** A function that is a task, too. */
@@ -29,6 +32,15 @@ export interface Task<Args extends unknown[], Result> {
   delay(...args: Args): AsyncResult<Awaited<Result>>;
   /** The same with options for this call. */
   applyAsync(options?: ApplyOptions<Args>): AsyncResult<Awaited<Result>>;
+  /**
+   * A call that is still to be made (Celery: `s`), through the default app. In a chain the result of the step before comes
+   * first, so what is given here are the last arguments.
+   *
+   * @throws {TypeError} When the task's name can't be told at once: give it one by its option `name`.
+   */
+  s<Given extends Tails<Args>>(...given: Given): Signature<Heads<Args, Given>, Awaited<Result>>;
+  /** The same with exactly these arguments, whatever comes before (Celery: `si`). */
+  si(...args: Args): Signature<unknown[], Awaited<Result>>;
 }
 
 /**
@@ -70,10 +82,22 @@ export function task(...given: unknown[]): Task<unknown[], unknown> {
     name ??= exportedName(marked, place?.file).then((found) => name = found);
     return defaultApp().applyTask(name, options, apply, run);
   };
+  const sign = (args: unknown[], immutable: boolean) => {
+    const known = options.name ?? (marked as MarkedFunction)[TASK_NAME] ?? (place && declaredName(place));
+    if (known === undefined) {
+      throw new TypeError(
+        "a signature needs the task's name, which can't be told here: give it one with task({ name }, fn)",
+      );
+    }
+    knowTask(known, { options, run });
+    return new Signature<never[], never>(callOf(known, args, {}, {}, immutable), defaultApp);
+  };
   const marked: Task<unknown[], unknown> = Object.assign(direct, {
     options,
     delay: (...args: unknown[]) => send({ args }),
     applyAsync: (apply: ApplyOptions = {}) => send(apply),
+    s: (...args: unknown[]) => sign(args, false) as never,
+    si: (...args: unknown[]) => sign(args, true) as never,
     [TASK_OPTIONS]: options,
     [TASK_FUNCTION]: run,
   });

@@ -2,6 +2,7 @@
 import { NotRegistered, type Retry, TaskError, TaskRevokedError } from "../protocol/errors.ts";
 import { encodeFailure, encodeState, encodeSuccess, type ResultExtra } from "../protocol/result_meta.ts";
 import type { BadMessageError, TaskRequest } from "../protocol/task_message.ts";
+import { idsAfter } from "../workflow/follow.ts";
 import type { IsolateSettings, StateReport } from "./isolate.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 import { userTrace } from "./user_trace.ts";
@@ -24,8 +25,32 @@ export class Outcomes {
   }
 
   /** `json` is the value as a serializer wrote it. */
-  success(request: TaskRequest, json: string): string {
-    return encodeSuccess(request.id, json, this.#now(), this.#extra(request));
+  success(request: TaskRequest, json: string, children?: readonly unknown[]): string {
+    const extra = this.#extra(request);
+    return encodeSuccess(
+      request.id,
+      json,
+      this.#now(),
+      children === undefined ? extra : { ...extra, children },
+    );
+  }
+
+  /**
+   * Of the tasks that would have followed one that failed: they will not run, and whoever waits for them is told why. No try
+   * of theirs it is (-1): should the task succeed after all, because it is run again, then they do run.
+   */
+  neverReached(
+    request: TaskRequest,
+    task: Pick<RegisteredTask, "name" | "options">,
+    error: unknown,
+    traceback: string | null,
+  ): StateReport[] {
+    if (!this.#storesErrors(request, task)) return [];
+    const options = { taskModule: moduleOf(task.name), traceback, retries: -1 };
+    return idsAfter(request).map((id) => {
+      const text = encodeFailure(id, error, this.#now(), options);
+      return [id, "FAILURE", text, this.ttl(task), request.replyTo ?? undefined];
+    });
   }
 
   failure(

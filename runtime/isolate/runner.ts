@@ -5,6 +5,8 @@
 import { format } from "node:util";
 import { type Clock, systemClock } from "../clock.ts";
 import { NotRegistered, outcomeOf, type Reject, type Retry } from "../protocol/errors.ts";
+import type { SignatureJson } from "../protocol/signature.ts";
+import type { DecodedResult } from "../protocol/result_meta.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import {
   BadMessageError,
@@ -17,7 +19,12 @@ import type { ClaimBoard, Job } from "./claim_board.ts";
 import { MAX_MESSAGES, TTL } from "../channel/message.ts";
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import type { HubPort } from "../hub/port.ts";
+import { Follow, followsFailure, followsSuccess } from "../workflow/follow.ts";
+import { WorkflowError } from "../workflow/plan.ts";
+import { resolveSettings } from "../config/resolve.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import { Correspondence } from "./correspondence.ts";
+import { callErrbacks, isCalledHere } from "./errbacks.ts";
 import { isOneOf } from "./error_kind.ts";
 import {
   type FollowReport,
@@ -31,6 +38,7 @@ import { MemoryGauge } from "./memory_gauge.ts";
 import { Outcomes } from "./outcomes.ts";
 import { type RecallAnswer, type RecallRequest, Recollection } from "./recollection.ts";
 import { Reports } from "./reports.ts";
+import { RESERVED, reservedTasks } from "./reserved_tasks.ts";
 import { isFinal, planRetry, retriedError } from "./retry.ts";
 import { SoftLimit } from "./soft_limit.ts";
 import { nameOf, type RegisteredTask } from "./task_definition.ts";
@@ -76,6 +84,8 @@ interface Run {
   /** Once its function is called. */
   context: TaskContext | undefined;
   softLimit: SoftLimit | undefined;
+  /** What is published when it is settled, beside its retry. */
+  follow: readonly WireMessage[] | undefined;
 }
 
 /** The jobs of one isolate, at most `slots` at once. */
@@ -88,6 +98,13 @@ export class Runner {
   readonly #board: ClaimBoard;
   readonly #reports: Reports;
   readonly #outcomes: Outcomes;
+  #follows: Follow | undefined;
+  /** Those of Celery's own names. */
+  readonly #reserved = reservedTasks((name) => {
+    const task = this.#serves(name) ? this.#tasks.get(name) : undefined;
+    if (task === undefined) throw new NotRegistered(name);
+    return task;
+  });
   readonly #output: RunnerOutput;
   readonly #host: TaskHost;
   readonly #recollection: Recollection;
@@ -198,9 +215,24 @@ export class Runner {
         error.reason,
       );
     }
-    const task = this.#tasks.get(request.task);
-    if (task !== undefined && this.#serves(request.task)) {
-      const run: Run = { job, text, request, task, started, context: undefined, softLimit: undefined };
+    const task = this.#tasks.get(request.task) ?? this.#reserved.get(request.task);
+    if (request.chord !== null) {
+      const error = new WorkflowError(
+        "it is a part of a chord, and celeriac can't count these yet: route it to Python",
+      );
+      return this.#refuse(job, request, error, error.message);
+    }
+    if (task !== undefined && (task.module === RESERVED || this.#serves(request.task))) {
+      const run: Run = {
+        job,
+        text,
+        request,
+        task,
+        started,
+        context: undefined,
+        softLimit: undefined,
+        follow: undefined,
+      };
       this.#queue.share(task.options.exclusive === true);
       return request.redelivered && this.#outcomes.dedupes(request, task)
         ? this.#recall(run)
@@ -223,6 +255,7 @@ export class Runner {
       if (result === undefined) this.#check(run);
       else {
         this.#tell(run, "info", `is not run again: its result is stored already, ${result.status}`);
+        this.#followAgain(run, result);
         this.#reports.add(run.job, Report.SUCCESS, run.request.id, "", 0);
       }
       this.#next();
@@ -345,15 +378,19 @@ export class Runner {
     run.softLimit?.end();
     const stores = this.#outcomes.storesValue(request, task, value);
     let json = "";
+    let children: readonly unknown[] | undefined;
     try {
       if (stores || logSuccess) json = stringifyPythonJson(value);
+      if (followsSuccess(request)) {
+        ({ messages: run.follow, children } = this.#followers.success(request, value));
+      }
     } catch (error) {
       return this.#fail(run, error);
     }
     const took = performance.now() - started;
     this.#reports.ran(task.name, took);
     if (logSuccess) this.#tell(run, "info", `succeeded in ${(took / 1000).toFixed(4)}s: ${shortened(json)}`);
-    const text = stores ? this.#outcomes.success(request, json) : "";
+    const text = stores ? this.#outcomes.success(request, json, children) : "";
     this.#conclude(run, Report.SUCCESS, text, { status: "SUCCESS", value, traceback: null });
   }
 
@@ -375,7 +412,91 @@ export class Runner {
     if (isOneOf(error, task.options.throws)) this.#tell(run, "info", `raised expected: ${String(error)}`);
     else this.#tell(run, "error", `raised unexpected: ${traceback ?? String(error)}`);
     const text = this.#outcomes.failure(request, task, error, traceback);
-    this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
+    const conclude = () => {
+      this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
+    };
+    if (!followsFailure(request)) return conclude();
+    this.#neverReached(request, task, error, traceback);
+    const [here, others] = this.#errbacksOf(request);
+    run.follow = this.#sendErrbacks(request, others);
+    const context = run.context ?? new TaskContext(request, this.#host);
+    const failed = (name: string, error: unknown) =>
+      this.#tell(
+        run,
+        "error",
+        `has an error callback that failed, ${name}: ${userTrace(error) ?? String(error)}`,
+      );
+    const called = runningTask.run(context, callErrbacks, here, context, error, traceback, failed);
+    if (called === undefined) return conclude();
+    this.#running++;
+    called.then(() => {
+      this.#running--;
+      conclude();
+      this.#next();
+    });
+  }
+
+  /** Error callbacks: those that are called here, and those that are sent. */
+  #errbacksOf({ errbacks }: TaskRequest) {
+    const here: { signature: SignatureJson; task: RegisteredTask }[] = [];
+    const others: SignatureJson[] = [];
+    for (const signature of errbacks ?? []) {
+      const task = this.#serves(signature.task) ? this.#tasks.get(signature.task) : undefined;
+      if (task !== undefined && isCalledHere(task)) here.push({ signature, task });
+      else others.push(signature);
+    }
+    return [here, others] as const;
+  }
+
+  #sendErrbacks(
+    request: TaskRequest,
+    errbacks: readonly SignatureJson[],
+  ): readonly WireMessage[] | undefined {
+    if (errbacks.length === 0) return undefined;
+    try {
+      return this.#followers.failure(request, errbacks).messages;
+    } catch (error) {
+      const line = `Task ${request.task}[${request.id}] has an error callback that can't be sent: ${
+        String(error)
+      }`;
+      this.#output.log("error", line, false);
+      return undefined;
+    }
+  }
+
+  /** What follows a failed task in its chain fails with it. */
+  #neverReached(
+    request: TaskRequest,
+    task: Pick<RegisteredTask, "name" | "options">,
+    error: unknown,
+    traceback: string | null,
+  ): void {
+    for (const state of this.#outcomes.neverReached(request, task, error, traceback)) {
+      this.#output.state(state);
+    }
+  }
+
+  /** It has ended before, and what follows it may have been sent or not: it is sent once more, under the same ids. */
+  #followAgain(run: Run, { status, result, traceback }: DecodedResult): void {
+    const { request, task } = run;
+    if (status === "SUCCESS" && followsSuccess(request)) {
+      // It could be sent the first time.
+      run.follow = this.#followers.success(request, result).messages;
+    } else if (status === "FAILURE" && followsFailure(request)) {
+      this.#neverReached(request, task, result, traceback);
+      run.follow = this.#sendErrbacks(request, this.#errbacksOf(request)[1]);
+    }
+    this.#follow(run);
+  }
+
+  /** Made when first a task is followed by anything. */
+  get #followers(): Follow {
+    return this.#follows ??= new Follow({
+      settings: resolveSettings({ from: "the worker", settings: this.#settings.client }),
+      origin: `${this.#settings.pid}@${this.#settings.hostname}`,
+      now: () => this.#clock.now(),
+      defaultsOf: (task) => this.#tasks.get(task)?.options,
+    });
   }
 
   #retry(run: Run, error: Retry): void {
@@ -419,10 +540,11 @@ export class Runner {
     return !(options.acksOnFailureOrTimeout ?? acksOnFailureOrTimeout) && (options.acksLate ?? acksLate);
   }
 
-  /** Hands over what goes out when a run is settled: for now the message of its retry. */
-  #follow({ job, context }: Run): void {
+  /** Hands over what goes out when a run is settled: the message of its retry, and what follows it in its workflow. */
+  #follow({ job, context, follow = [] }: Run): void {
     const retry = context && retryOf(context);
-    if (retry !== undefined) this.#reports.follow(job, [retry.message]);
+    if (retry !== undefined) this.#reports.follow(job, [retry.message, ...follow]);
+    else if (follow.length > 0) this.#reports.follow(job, follow);
   }
 
   #expire(run: Run): void {
@@ -434,6 +556,11 @@ export class Runner {
 
   /** The message can't be run and is kept as a dead letter; its caller is told by a failure. */
   #refuse(job: Job, request: TaskRequest, error: Error, reason: string): void {
+    if (followsFailure(request)) {
+      this.#neverReached(request, { name: request.task, options: {} }, error, null);
+      const follow = this.#sendErrbacks(request, request.errbacks ?? []);
+      if (follow !== undefined) this.#reports.follow(job, follow);
+    }
     this.#reports.add(job, Report.DEAD, request.id, this.#outcomes.refusal(request, error), reason);
   }
 

@@ -4,10 +4,11 @@ import { formatIso } from "./dates.ts";
 import { stringifyPythonJson } from "./python_json.ts";
 import { reprOfArgs, reprOfKwargs } from "./python_repr.ts";
 import { serializerNamed } from "./serializers.ts";
+import type { SignatureJson } from "./signature.ts";
 import type { WireMessage } from "./wire_message.ts";
 
 /** A signature as it travels inside of messages. */
-export type SignatureData = Record<string, unknown>;
+export type SignatureData = SignatureJson;
 
 /** Everything that a call of a task may say. Times are milliseconds since 1970. */
 export interface TaskCall {

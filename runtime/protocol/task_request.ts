@@ -11,6 +11,7 @@ import { isRecord, parseEnvelope, type RawEnvelope } from "./envelope.ts";
 import { put } from "./plain_value.ts";
 import { needsCare, parsePlainJson } from "./python_json.ts";
 import { serializerFor } from "./serializers.ts";
+import { readSignatures } from "./signature.ts";
 import type { SignatureData } from "./task_call.ts";
 import { readUsualTask } from "./usual_task.ts";
 
@@ -317,11 +318,7 @@ function isLimit(value: unknown): boolean {
 
 function signaturesOf(value: unknown, name: string): SignatureData[] | null {
   if (value === null || value === undefined) return null;
-  const list = Array.isArray(value) ? value : [value];
-  if (!list.every(isRecord)) {
-    throw new BadMessageError(`bad ${name}`, { detail: "it holds what is no signature" });
-  }
-  return list;
+  return readSignatures(Array.isArray(value) ? value : [value], name);
 }
 
 function blame(error: unknown, fields: Fields): BadMessageError {

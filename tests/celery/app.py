@@ -75,6 +75,12 @@ def note(key, text):
     store.rpush(key, text)
 
 
+@app.task(name="py.failed")
+def failed(task_id):
+    """An error callback."""
+    store.rpush("failed", task_id)
+
+
 @app.task(name="py.started", track_started=True)
 def started(gate):
     """Runs until somebody opens the gate."""

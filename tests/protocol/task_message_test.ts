@@ -9,6 +9,7 @@ import {
   peekTask,
   type TaskCall,
 } from "../../runtime/protocol/task_message.ts";
+import { callOf } from "../../runtime/workflow/compose.ts";
 import { envelopeAround, envelopeOf, envelopesOf, seededRandom } from "./samples.ts";
 
 const P1 = "redis_messages_protocol1";
@@ -203,7 +204,7 @@ describe("reading plain messages", () => {
         Date.UTC(2030, 0),
         [3, null],
       ]);
-      assert.deepEqual(request.callbacks, [{ task: "m.g" }]);
+      assert.deepEqual(request.callbacks, [callOf("m.g")]);
     }
   });
 
@@ -494,10 +495,10 @@ describe("writing a call", () => {
     headers: { mine: { a: [1] } },
     stamps: { customer: "c1" },
     stampedHeaders: ["customer"],
-    callbacks: [{ task: "m.cb" }],
-    errbacks: [{ task: "m.eb" }],
-    chain: [{ task: "m.next" }],
-    chord: { task: "m.body" },
+    callbacks: [callOf("m.cb")],
+    errbacks: [callOf("m.eb")],
+    chain: [callOf("m.next")],
+    chord: callOf("m.body"),
     origin: "gen1@host",
     replacedTaskNesting: 2,
   };

@@ -7,6 +7,7 @@ import { encodeTask, type TaskCall } from "../../runtime/protocol/task_message.t
 import { decodeAnyTask } from "../../runtime/protocol/task_request.ts";
 import { readUsualTask } from "../../runtime/protocol/usual_task.ts";
 import { envelopeOf, envelopesOf, seededRandom } from "./samples.ts";
+import { callOf } from "../../runtime/workflow/compose.ts";
 
 const LIMIT = 10_000;
 const call: TaskCall = {
@@ -49,7 +50,7 @@ describe("reading a usual message", () => {
     ["with options", ours({ retries: 1 })],
     ["with an ETA", ours({ eta: 0 })],
     ["with headers of the user's", ours({ headers: { mine: 1 } })],
-    ["with what follows", ours({ callbacks: [{ task: "next" }] })],
+    ["with what follows", ours({ callbacks: [callOf("next")] })],
     ["restored", markRestored(ours()).text],
     ["compressed", ours({ compression: "zlib" })],
     ["in MessagePack", ours({ serializer: "msgpack" })],

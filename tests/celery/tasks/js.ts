@@ -76,6 +76,11 @@ export async function note(list: string, text: string): Promise<void> {
   await store().rpush(list, text);
 }
 
+/** An error callback. */
+export async function failed(id: string): Promise<void> {
+  await store().rpush("failed", id);
+}
+
 /** Runs until somebody opens the gate. */
 export const started = task({ trackStarted: true }, async (gate: string) => {
   await pass(gate);

@@ -1,0 +1,179 @@
+/**
+ * Calls put together (Celery: canvas): one after another, side by side, one task over many items. Values until they are
+ * called; then what begins is **published**, and workers send what follows.
+ */
+import { chainOf, chordOf, chunksOf, groupOf, mapOf, starmapOf } from "../workflow/compose.ts";
+import { parsePythonJson } from "../protocol/python_json.ts";
+import { readSignature } from "../protocol/signature.ts";
+import type { AsyncResult } from "./async_result.ts";
+import type { GroupResult } from "./group_result.ts";
+import { type AnySignature, Signature, type SignatureSender } from "./signature.ts";
+import { defaultApp } from "./task.ts";
+
+/** A step that takes the result of the one before. */
+type Step<Before, Result, Sent = unknown> = Signature<[Before], Result, Sent>;
+
+/** What all of them take. */
+export type TakenBy<Parts extends readonly AnySignature[]> = Parts[number] extends
+  Signature<infer Takes, unknown, unknown> ? Takes : never;
+
+/** What they give, one by one. */
+export type GivenBy<Parts extends readonly AnySignature[]> = {
+  -readonly [Part in keyof Parts]: Parts[Part] extends Signature<never, infer Result, unknown> ? Result
+    : never;
+};
+
+/**
+ * Calls one after another, each with the result of the one before in front of its arguments (Celery: `chain`). It is checked
+ * step by step; its result is that of the last step, whose `parent` is that of the step before.
+ *
+ * @example
+ * ```ts
+ * import { App, chain } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "redis://localhost" });
+ * const { add } = app.module<typeof import("../../tasks/math.ts")>("math");
+ * console.log(await chain(add.s(1, 2), add.s(4), add.s(8)).delay()); // 15
+ * await app.disconnect();
+ * ```
+ */
+export function chain<T extends readonly unknown[], A, S>(a: Signature<T, A, S>): Signature<T, A, S>;
+/** Two steps. */
+export function chain<T extends readonly unknown[], A, B, S>(
+  a: Signature<T, A, unknown>,
+  b: Step<A, B, S>,
+): Signature<T, B, S>;
+/** Three steps. */
+export function chain<T extends readonly unknown[], A, B, C, S>(
+  a: Signature<T, A, unknown>,
+  b: Step<A, B>,
+  c: Step<B, C, S>,
+): Signature<T, C, S>;
+/** Four steps. */
+export function chain<T extends readonly unknown[], A, B, C, D, S>(
+  a: Signature<T, A, unknown>,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D, S>,
+): Signature<T, D, S>;
+/** Five steps. */
+export function chain<T extends readonly unknown[], A, B, C, D, E, S>(
+  a: Signature<T, A, unknown>,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+  e: Step<D, E, S>,
+): Signature<T, E, S>;
+/** Six steps; for more of them, put chains into a chain, or use {@linkcode Signature.pipe}. */
+export function chain<T extends readonly unknown[], A, B, C, D, E, F, S>(
+  a: Signature<T, A, unknown>,
+  b: Step<A, B>,
+  c: Step<B, C>,
+  d: Step<C, D>,
+  e: Step<D, E>,
+  f: Step<E, F, S>,
+): Signature<T, F, S>;
+/** Any number of steps that take what they give, as a list. */
+export function chain<T extends readonly unknown[], A, S>(
+  steps: readonly [Signature<T, A, unknown>, ...Step<A, A, S>[]],
+): Signature<T, A, S>;
+/** The same for a list of any length. */
+export function chain<A, S>(steps: readonly Step<A, A, S>[]): Signature<[A], A, S>;
+/** What the signatures above come down to. */
+export function chain(...given: unknown[]): unknown {
+  const steps = (Array.isArray(given[0]) ? given[0] : given) as readonly AnySignature[];
+  if (steps.length === 0) throw new TypeError("a chain needs a step");
+  return new Signature(chainOf(steps.map((step) => step.toJSON())), senderOf(steps));
+}
+
+/**
+ * Calls side by side (Celery: `group`). Calling it returns a {@linkcode GroupResult}, whose value is the list of their
+ * results. A group in a group is part of it.
+ *
+ * @example
+ * ```ts
+ * import { App, group } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "redis://localhost" });
+ * const { add } = app.module<typeof import("../../tasks/math.ts")>("math");
+ * console.log(await group(add.s(1, 2), add.s(3, 4)).delay()); // [3, 7]
+ * await app.disconnect();
+ * ```
+ */
+export function group<T extends readonly unknown[], R>(
+  parts: readonly Signature<T, R, unknown>[],
+): Signature<T, R[], GroupResult<R[]>>;
+/** The same, with the parts one by one. */
+export function group<Parts extends AnySignature[]>(
+  ...parts: Parts
+): Signature<TakenBy<Parts>, GivenBy<Parts>, GroupResult<GivenBy<Parts>>>;
+/** What the signatures above come down to. */
+export function group(...given: unknown[]): unknown {
+  const parts = (Array.isArray(given[0]) ? given[0] : given) as readonly AnySignature[];
+  return new Signature(groupOf(parts.map((part) => part.toJSON())), senderOf(parts));
+}
+
+/**
+ * A group whose results, as one list, are what `body` is called with (Celery: `chord`). It can be made and written as JSON
+ * for Celery; celeriac can't send it yet.
+ */
+export function chord<T extends readonly unknown[], R, B, S>(
+  header: readonly Signature<T, R, unknown>[],
+  body: Signature<[R[]], B, S>,
+): Signature<T, B, S> {
+  const json = chordOf(header.map((part) => part.toJSON()), body.toJSON());
+  return new Signature(json, body.sender);
+}
+
+/** One task that calls `task` with each of `items`, in order, and gives the list of what it returns (Celery: `map`). */
+export function map<Item, R>(
+  task: Signature<[Item], R, unknown>,
+  items: readonly Item[],
+): Signature<unknown[], R[]> {
+  return new Signature(mapOf(task.toJSON(), items), task.sender);
+}
+
+/** One task that calls `task` with each list of arguments in `items`, in order (Celery: `starmap`). */
+export function starmap<Args extends readonly unknown[], R>(
+  task: Signature<Args, R, unknown>,
+  items: readonly Args[],
+): Signature<unknown[], R[]> {
+  return new Signature(starmapOf(task.toJSON(), items), task.sender);
+}
+
+/**
+ * Many calls of `task` in a group of tasks, each of which makes `size` of them (Celery: `chunks`): for work so short that a
+ * message each would cost more than it does.
+ *
+ * @throws {RangeError} For a size that is none.
+ */
+export function chunks<Args extends readonly unknown[], R>(
+  task: Signature<Args, R, unknown>,
+  items: readonly Args[],
+  size: number,
+): Signature<unknown[], R[][], GroupResult<R[][]>> {
+  if (!Number.isInteger(size) || size < 1) {
+    throw new RangeError(`chunks of ${size} can't be: a size is a whole number from 1 on`);
+  }
+  return new Signature(chunksOf(task.toJSON(), items, size), task.sender);
+}
+
+/**
+ * Reads Celery's JSON of a signature: as Python's `json.dumps` writes one, or the value that was parsed from it.
+ *
+ * @param json As it came from outside: it is checked.
+ * @param app What sends it. Default: the default app, see {@linkcode setDefaultApp}.
+ * @throws {SyntaxError} For a text that is no JSON.
+ * @throws {BadMessageError} For anything that is no signature, or one of absurd size or depth.
+ */
+export function signatureFromJson<Result = unknown>(
+  json: unknown,
+  app?: SignatureSender,
+): Signature<unknown[], Result, AsyncResult<Result>> {
+  const value = typeof json === "string" ? parsePythonJson(json) : json;
+  return new Signature(readSignature(value), app === undefined ? defaultApp : () => app);
+}
+
+function senderOf(parts: readonly AnySignature[]): () => SignatureSender {
+  return parts[0]?.sender ?? defaultApp;
+}

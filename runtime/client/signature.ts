@@ -1,0 +1,189 @@
+/** A call that is not made yet (Celery: signature): kept, changed, put together with others, and then **published**. */
+import { chainOf, mergedOptions, withErrorLink, withLink, withStamps } from "../workflow/compose.ts";
+import { kindOf, type SignatureJson } from "../protocol/signature.ts";
+import { formatIso } from "../protocol/dates.ts";
+import { stringifyPythonJson } from "../protocol/python_json.ts";
+import type { AsyncResult } from "./async_result.ts";
+import type { CallOptions } from "./call.ts";
+
+/** What a call of a signature may say: arguments in front of its own, and options over its own. */
+export interface SignatureCall<Takes extends readonly unknown[] = readonly unknown[]>
+  extends SignatureOptions {
+  /** Positional arguments, before its own. */
+  readonly args?: Takes;
+  /** Keyword arguments, over its own. */
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+}
+
+/** The options that a signature may have; the links are methods of its own. */
+export type SignatureOptions = Omit<CallOptions, "link" | "linkError" | "retry" | "publishTimeout">;
+
+/** What sends a signature. */
+export interface SignatureSender {
+  apply(
+    signature: SignatureJson,
+    call: {
+      readonly args?: readonly unknown[];
+      readonly kwargs?: Readonly<Record<string, unknown>>;
+      readonly options?: Readonly<Record<string, unknown>>;
+    },
+  ): unknown;
+}
+
+/** The ends of a list of arguments: what may be given ahead when the first ones come from the step before. */
+export type Tails<Args extends readonly unknown[]> = number extends Args["length"] ? Args
+  : Args extends readonly [unknown?, ...infer Rest] ? Args extends readonly [] ? [] : Args | Tails<Rest>
+  : Args;
+
+/** What is left to be given, where `Given` are the last ones. */
+export type Heads<Args extends readonly unknown[], Given extends readonly unknown[]> = number extends
+  Args["length"] ? [...Args]
+  :
+    | (Given extends Args ? [] : never)
+    | (Args extends readonly [] ? never
+      : Args extends readonly [(infer First)?, ...infer Rest] ? HeadsAfter<First, Heads<Rest, Given>>
+      : never);
+
+type HeadsAfter<First, Rest extends unknown[]> = Rest extends unknown[] ? [First, ...Rest] : never;
+
+/** Any signature. */
+export type AnySignature = Signature<never, unknown, unknown>;
+
+/**
+ * A call of a task, or of several in a chain, a group or a chord, that is still to be made. It never changes: what changes
+ * it gives another one. As JSON it is Celery's, so that either side can run what the other has made.
+ *
+ * `Takes` are the arguments that are still to be given in front: in a chain, the result of the step before. `Sent` is what
+ * its call returns.
+ *
+ * @example
+ * ```ts
+ * import { App, chain } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "redis://localhost" });
+ * const { add } = app.module<typeof import("../../tasks/math.ts")>("math");
+ * console.log(await chain(add.s(1, 2), add.s(4)).delay()); // 7
+ * await app.disconnect();
+ * ```
+ */
+export class Signature<
+  Takes extends readonly unknown[] = unknown[],
+  Result = unknown,
+  Sent = AsyncResult<Result>,
+> {
+  /** For the compiler alone. */
+  declare readonly takes?: (args: Takes) => void;
+  /** For the compiler alone. */
+  declare readonly gives?: Result;
+  readonly #json: SignatureJson;
+  readonly #sender: () => SignatureSender;
+
+  /** Made by `.s()` of a task, {@linkcode App.signature}, {@linkcode chain} and the like. */
+  constructor(json: SignatureJson, sender: () => SignatureSender) {
+    this.#json = json;
+    this.#sender = sender;
+  }
+
+  /** The task's name; `celery.chain` and the like for what consists of several. */
+  get task(): string {
+    return this.#json.task;
+  }
+
+  /** What sends it. @internal */
+  get sender(): () => SignatureSender {
+    return this.#sender;
+  }
+
+  /** Calls it (Celery: `delay`). */
+  delay(...args: Takes): Sent {
+    return this.#sender().apply(this.#json, { args }) as Sent;
+  }
+
+  /**
+   * Calls it with options (Celery: `apply_async`). Those of a chain are for its first step, but `taskId` is that of its last.
+   *
+   * @throws {UnserializableError} When an argument can't be written; names its path.
+   * @throws {WorkflowError} For what can't be sent: a chord, for now.
+   */
+  applyAsync(call: SignatureCall<Takes> = {}): Sent {
+    const { args, kwargs, ...options } = call;
+    return this.#sender().apply(this.#json, { args, kwargs, options: celeryOptions(options) }) as Sent;
+  }
+
+  /** With options over those that it has (Celery: `set`). */
+  set(options: SignatureOptions & { readonly immutable?: boolean }): Signature<Takes, Result, Sent> {
+    const { immutable = this.#json.immutable, ...others } = options;
+    const merged = { ...this.#json.options, ...celeryOptions(others) };
+    return this.#with<Takes>({ ...this.#json, options: merged, immutable });
+  }
+
+  /**
+   * Another one with arguments in front, keyword arguments and options over its own (Celery: `clone`). An immutable one keeps
+   * its arguments.
+   */
+  clone(call: SignatureCall = {}): Signature<unknown[], Result, Sent> {
+    const { args = [], kwargs = {}, ...options } = call;
+    const { immutable } = this.#json;
+    return this.#with({
+      ...this.#json,
+      ...(!immutable && {
+        args: [...args, ...this.#json.args],
+        kwargs: { ...this.#json.kwargs, ...kwargs },
+      }),
+      options: mergedOptions(this.#json.options, celeryOptions(options)),
+    });
+  }
+
+  /** A chain of this and another step, which gets its result (Celery: `|`). */
+  pipe<Next, NextSent>(next: Signature<[Result], Next, NextSent>): Signature<Takes, Next, NextSent> {
+    return new Signature(chainOf([this.#json, next.toJSON()]), this.#sender);
+  }
+
+  /**
+   * Also calls `callback` with its result when it succeeds (Celery: `link`). Of a chain that is its last step; of a group its
+   * first part, which has no result of all to give.
+   */
+  link(callback: Signature<[Result], unknown, unknown>): Signature<Takes, Result, Sent> {
+    return this.#with(withLink(this.#json, callback.toJSON()));
+  }
+
+  /**
+   * Calls `errback` when it fails (Celery: `link_error`), each step of a chain and each part of a group. A task of the same
+   * worker that takes more than one argument is called there and then with the failed task's context, the error and its
+   * trace; any other is sent as a task, with the id of the failed one.
+   */
+  linkError(errback: AnySignature): Signature<Takes, Result, Sent> {
+    return this.#with(withErrorLink(this.#json, errback.toJSON()));
+  }
+
+  /** With stamps on it, on its parts and on what is linked to it: headers by which monitors and revokes know them. */
+  stamp(stamps: Readonly<Record<string, unknown>>): Signature<Takes, Result, Sent> {
+    stringifyPythonJson(stamps, "stamps");
+    return this.#with(withStamps(this.#json, stamps));
+  }
+
+  /** Celery's own form of it. */
+  toJSON(): SignatureJson {
+    return this.#json;
+  }
+
+  /** What it is: one task, or several. */
+  get kind(): "task" | "chain" | "group" | "chord" {
+    return kindOf(this.#json);
+  }
+
+  #with<Now extends readonly unknown[]>(json: SignatureJson): Signature<Now, Result, Sent> {
+    return new Signature(json, this.#sender);
+  }
+}
+
+/** Options as Celery spells them. */
+export function celeryOptions(options: SignatureOptions): Readonly<Record<string, unknown>> {
+  const spelled: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    spelled[name] = value instanceof Date ? formatIso(value.getTime()) : value;
+  }
+  return spelled;
+}

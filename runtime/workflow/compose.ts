@@ -1,0 +1,203 @@
+/**
+ * Signatures put together as Celery puts them together: plain values, before anything is **published**. A chain is flat, a
+ * group with one member is that member, and a group with something after it is a chord's header.
+ */
+import { kindOf, linksOf, type SignatureJson, tasksOf } from "../protocol/signature.ts";
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** The signature of a call. */
+export function callOf(
+  task: string,
+  args: readonly unknown[] = [],
+  kwargs: Readonly<Record<string, unknown>> = {},
+  options: Options = {},
+  immutable = false,
+): SignatureJson {
+  return { task, args, kwargs, options, subtask_type: null, immutable };
+}
+
+/** What runs one after another, each step with the result of the one before. One step alone is itself. */
+export function chainOf(parts: readonly SignatureJson[]): SignatureJson {
+  const steps = stepsOf(parts);
+  return steps.length === 1 ? steps[0] : composed("chain", { tasks: steps });
+}
+
+/** What runs side by side. */
+export function groupOf(parts: readonly SignatureJson[]): SignatureJson {
+  return composed("group", { tasks: parts });
+}
+
+/** A group whose results, as one list, are what `body` is called with. */
+export function chordOf(header: readonly SignatureJson[], body: SignatureJson): SignatureJson {
+  return composed("chord", { kwargs: {}, header, body });
+}
+
+/** One task that calls another with each of `items`. */
+export function mapOf(task: SignatureJson, items: readonly unknown[]): SignatureJson {
+  return callOf("celery.map", [], { task, it: items }, {}, true);
+}
+
+/** One task that calls another with each list of arguments. */
+export function starmapOf(task: SignatureJson, items: readonly (readonly unknown[])[]): SignatureJson {
+  return callOf("celery.starmap", [], { task, it: items }, {}, true);
+}
+
+/** Many calls in parts of `size`, each of which one task makes. */
+export function chunksOf(
+  task: SignatureJson,
+  items: readonly (readonly unknown[])[],
+  size: number,
+): SignatureJson {
+  return callOf("celery.chunks", [], { task, it: items, n: size }, {}, true);
+}
+
+/** The group that chunks come to when they are sent. */
+export function groupOfChunks({ kwargs, options }: SignatureJson): SignatureJson {
+  const { task, it, n } = kwargs as { task: SignatureJson; it: readonly (readonly unknown[])[]; n: number };
+  const parts: SignatureJson[] = [];
+  for (let i = 0; i < it.length; i += n) parts.push(starmapOf(task, it.slice(i, i + n)));
+  return { ...groupOf(parts), options };
+}
+
+/** The steps of a chain of `parts`, as one flat list. */
+export function stepsOf(parts: readonly SignatureJson[]): SignatureJson[] {
+  const steps: SignatureJson[] = [];
+  for (const part of parts.flatMap(unchained).map(unrolled)) {
+    const last = steps.at(-1);
+    if (isEmptyGroup(part) && last !== undefined) continue;
+    if (last === undefined) steps.push(part);
+    else if (isEmptyGroup(last)) steps[steps.length - 1] = part;
+    else if (kindOf(last) === "group") steps[steps.length - 1] = upgraded(last, part);
+    else if (kindOf(last) === "chord" && kindOf(part) !== "chord") {
+      steps[steps.length - 1] = withBody(last, (body) => body === null ? part : chainOf([body, part]));
+    } else steps.push(part);
+  }
+  return steps;
+}
+
+/** Options put over those that a signature has, but for those that must stay: its group and its stamps. */
+export function mergedOptions(own: Options, given: Options): Options {
+  const keys = Object.keys(given);
+  if (keys.length === 0) return own;
+  const stamped = (own.stamped_headers ?? []) as readonly string[];
+  const merged: Record<string, unknown> = { ...own };
+  for (const key of keys) {
+    const value = given[key];
+    if (value === undefined || value === null) continue;
+    const stays = key === "group_id" || key === "stamped_headers" || stamped.includes(key);
+    if (!stays || own[key] === undefined) merged[key] = value;
+  }
+  return merged;
+}
+
+/** A signature with arguments in front of its own; an immutable one keeps its own alone. */
+export function withArguments(
+  signature: SignatureJson,
+  args: readonly unknown[],
+  kwargs: Readonly<Record<string, unknown>> = {},
+): SignatureJson {
+  if (signature.immutable) return signature;
+  return {
+    ...signature,
+    args: [...args, ...signature.args],
+    kwargs: { ...signature.kwargs, ...kwargs },
+  };
+}
+
+/** A signature with a link more: of a group its first part has it, without the result. */
+export function withLink(signature: SignatureJson, link: SignatureJson): SignatureJson {
+  if (kindOf(signature) !== "group") return withListed(signature, "link", link);
+  const [first, ...rest] = tasksOf(signature);
+  return first === undefined
+    ? signature
+    : withTasks(signature, [withLink(first, { ...link, immutable: true }), ...rest]);
+}
+
+/** A signature with an error callback more: of a group each part has it. */
+export function withErrorLink(signature: SignatureJson, link: SignatureJson): SignatureJson {
+  return kindOf(signature) === "group"
+    ? withTasks(signature, tasksOf(signature).map((task) => withErrorLink(task, link)))
+    : withListed(signature, "link_error", link);
+}
+
+/** A signature, all of its parts, and what is linked to them, with stamps. */
+export function withStamps(signature: SignatureJson, stamps: Options): SignatureJson {
+  const { options } = signature;
+  const names = new Set([...Object.keys(stamps), ...((options.stamped_headers ?? []) as readonly string[])]);
+  const stamped: Record<string, unknown> = { ...options, ...stamps, stamped_headers: [...names] };
+  for (const key of ["link", "link_error"]) {
+    if (stamped[key] !== undefined) {
+      stamped[key] = linksOf(stamped[key]).map((link) => withStamps(link, stamps));
+    }
+  }
+  const each = (task: SignatureJson) => withStamps(task, stamps);
+  switch (kindOf(signature)) {
+    case "task":
+      return { ...signature, options: stamped };
+    case "chord": {
+      const { header, body } = signature.kwargs as { header: SignatureJson[]; body: SignatureJson | null };
+      return {
+        ...signature,
+        options: stamped,
+        kwargs: { ...signature.kwargs, header: header.map(each), body: body && each(body) },
+      };
+    }
+    default:
+      return { ...withTasks(signature, tasksOf(signature).map(each)), options: stamped };
+  }
+}
+
+/** A chain or group with other parts. */
+export function withTasks(signature: SignatureJson, tasks: readonly SignatureJson[]): SignatureJson {
+  return { ...signature, kwargs: { ...signature.kwargs, tasks } };
+}
+
+function composed(
+  type: "chain" | "group" | "chord",
+  kwargs: Readonly<Record<string, unknown>>,
+): SignatureJson {
+  return { task: `celery.${type}`, args: [], kwargs, options: {}, subtask_type: type, immutable: false };
+}
+
+/** The steps of a chain: its last one has the chain's links, each of them its error callbacks. */
+function unchained(part: SignatureJson): SignatureJson[] {
+  if (kindOf(part) !== "chain") return [part];
+  const steps = tasksOf(part).flatMap(unchained);
+  const errbacks = linksOf(part.options.link_error);
+  const last = steps.length - 1;
+  return steps.map((step, i) => {
+    const linked = i === last ? linksOf(part.options.link).reduce(withLink, step) : step;
+    return errbacks.reduce(withErrorLink, linked);
+  });
+}
+
+/** A group with one member is that member. */
+function unrolled(part: SignatureJson): SignatureJson {
+  return kindOf(part) === "group" && tasksOf(part).length === 1 ? unrolled(tasksOf(part)[0]) : part;
+}
+
+function isEmptyGroup(part: SignatureJson): boolean {
+  return kindOf(part) === "group" && tasksOf(part).length === 0;
+}
+
+function upgraded(group: SignatureJson, body: SignatureJson): SignatureJson {
+  return { ...chordOf(tasksOf(group), body), options: group.options };
+}
+
+function withBody(
+  chord: SignatureJson,
+  change: (body: SignatureJson | null) => SignatureJson,
+): SignatureJson {
+  return {
+    ...chord,
+    kwargs: { ...chord.kwargs, body: change(chord.kwargs.body as SignatureJson | null) },
+  };
+}
+
+function withListed(signature: SignatureJson, key: string, link: SignatureJson): SignatureJson {
+  const listed = linksOf(signature.options[key]);
+  const text = JSON.stringify(link);
+  if (listed.some((other) => JSON.stringify(other) === text)) return signature;
+  return { ...signature, options: { ...signature.options, [key]: [...listed, link] } };
+}

@@ -1,0 +1,342 @@
+/** Workers follow what a message carries: callbacks, error callbacks, chains, groups. In the test's own process. */
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import {
+  App,
+  chain,
+  chunks,
+  group,
+  map,
+  type Signature,
+  starmap,
+  task,
+  type TaskContext,
+  TaskError,
+  uid,
+} from "../../mod.ts";
+import { secondCopy } from "../../runtime/protocol/wire_message.ts";
+import { startTesting, type Testing } from "../../runtime/testing.ts";
+import { messageOf } from "../../runtime/workflow/message.ts";
+import { planCall } from "../../runtime/workflow/plan.ts";
+
+const seen: unknown[] = [];
+const t = {
+  add: (x: number, y: number) => x + y,
+  double: async (x: number) => (await Promise.resolve(), 2 * x),
+  sum: (values: number[]) => values.reduce((a, b) => a + b, 0),
+  note: (...what: unknown[]) => void seen.push(what),
+  fail: (word: string): never => {
+    throw new RangeError(word);
+  },
+  heard: (request: TaskContext, error: Error, trace: string | null) => {
+    seen.push([request.id, String(error), /RangeError/.test(trace!)]);
+  },
+  deaf: (_request: TaskContext, _error: unknown) => {
+    throw new Error("cannot hear");
+  },
+  flaky: (x: number) => {
+    if (++runs === 1) throw new Error("the first time");
+    return x;
+  },
+  told: (id: string) => void seen.push(["told", id]),
+  who: task({ bind: true }, (ctx) => [ctx.id, ctx.parentId, ctx.rootId, ctx.group]),
+  again: task({ bind: true }, (ctx, x: number) => {
+    if (ctx.retries < 2) throw ctx.retry({ countdown: 0 });
+    return x;
+  }),
+};
+
+/** A workflow's plan, and what is published of it. */
+function planned(signature: Signature<[], unknown, unknown>) {
+  const plan = planCall(signature.toJSON(), { newId: uid });
+  const messages = plan.calls.map((call) =>
+    messageOf(call, {
+      settings: open!.app.settings,
+      origin: undefined,
+      now: 0,
+      route: () => null,
+      defaultsOf: () => undefined,
+    })
+  );
+  return { plan, messages };
+}
+
+let runs = 0;
+let open: Testing | undefined;
+async function start() {
+  seen.length = 0;
+  open = await startTesting({ tasks: { t } });
+  return { ...open, f: open.app.module<typeof t>("t") };
+}
+afterEach(async () => {
+  await open?.close();
+  open = undefined;
+});
+
+describe("a chain", () => {
+  it("runs step by step, each with the result of the one before", async () => {
+    const { f } = await start();
+    const result = chain(f.add.s(1, 2), f.double.s(), f.add.s(10)).delay();
+    assert.equal(await result, 16);
+    assert.equal(await result.parent, 6);
+    assert.equal(await result.parent!.parent, 3);
+    assert.equal(result.parent!.parent!.parent, undefined);
+  });
+
+  it("keeps root and parent, and its ids were known when it was called", async () => {
+    const { f, app } = await start();
+    const result = chain(
+      f.add.si(1, 2),
+      f.who.si(),
+      app.signature<unknown[]>("t.who", [], {}, { immutable: true }),
+    )
+      .applyAsync({ taskId: "last" });
+    const second = result.parent!, first = second.parent!;
+    assert.deepEqual(await result, ["last", second.id, first.id, null]);
+    assert.deepEqual(await second, [second.id, first.id, first.id, null]);
+    const meta = (await app.AsyncResult(first.id).meta())!;
+    assert.deepEqual(meta.children, [[[second.id, null], null]]);
+  });
+
+  it("of one step is that step, and arguments of the call come first", async () => {
+    const { f } = await start();
+    assert.equal(await chain(f.add.s(4)).delay(3), 7);
+    assert.equal(await chain(f.add.s(4), f.double.s()).applyAsync({ args: [3] }), 14);
+  });
+
+  it("goes on after retries", async () => {
+    const { f } = await start();
+    assert.equal(await chain(f.again.s(4), f.double.s()).delay(), 8);
+  });
+
+  it("ends with the step that fails: what is after it fails with its error", async () => {
+    const { f, app } = await start();
+    const steps = chain(f.fail.s("bad"), app.signature<number>("t.double"), f.double.s()).linkError(
+      f.told.s(),
+    );
+    const result = steps.delay();
+    const error = await result.get({ propagate: false }) as unknown as TaskError;
+    assert.ok(error instanceof TaskError);
+    assert.deepEqual([error.type, error.message], ["RangeError", "bad"]);
+    assert.equal(await result.parent!.failed(), true);
+    await open!.idle();
+    // Only the step that ran tells of its failure.
+    assert.deepEqual(seen, [["told", result.parent!.parent!.id]]);
+  });
+
+  it("that ends in a group gives the results of all its parts", async () => {
+    const { f } = await start();
+    const result = chain(f.add.s(1, 2), group(f.add.s(10), chain(f.double.s(), f.add.s(1)))).delay();
+    assert.deepEqual(await result, [13, 7]);
+    assert.equal(await result.parent, 3);
+    const [, parts] = result.results;
+    assert.equal(await parts.parent, 6);
+  });
+
+  it("with a group in the middle is a chord, which is refused before anything is sent", async () => {
+    const { f, app } = await start();
+    const sent = chain(f.add.s(1, 2), group([f.add.s(10), f.double.s()]), f.sum.s());
+    assert.throws(() => sent.delay(), { name: "WorkflowError", message: /^chords can't be sent yet/ });
+    assert.deepEqual((await (await app.transport()).lengths(["celery"])).map(({ ready }) => ready), [0]);
+  });
+});
+
+describe("a group", () => {
+  it("runs side by side under one id, in the order of its parts", async () => {
+    const { f } = await start();
+    const result = group([f.who.s(), f.who.s()]).delay();
+    const values = await result;
+    assert.deepEqual(values.map((value) => value[3]), [result.id, result.id]);
+    assert.deepEqual(values.map((value) => value[0]), result.results.map(({ id }) => id));
+    assert.deepEqual([await result.ready(), await result.successful(), await result.failed()], [
+      true,
+      true,
+      false,
+    ]);
+    assert.deepEqual([await result.completedCount(), await result.waiting()], [2, false]);
+  });
+
+  it("takes groups and chains as parts, and is done at once when it is empty", async () => {
+    const { f } = await start();
+    const inner = group(f.add.s(1, 1), f.add.s(2, 2));
+    const sums = group(
+      [inner, chain(f.add.s(3, 3), f.double.s())] as const as never,
+    ) as unknown as typeof inner;
+    const numbers: unknown = await sums.delay();
+    assert.deepEqual(numbers, [[2, 4], 12].flat());
+    assert.deepEqual(await group([]).delay(), []);
+  });
+
+  it("tells of its parts as they finish, failed ones too", async () => {
+    const { f } = await start();
+    const result = group(f.add.s(1, 1), f.fail.s("bad"), f.add.s(2, 2)).delay();
+    const finished: unknown[] = [];
+    for await (const [index, part] of result.finished()) {
+      finished.push([index, await (part as never as { status: Promise<string> }).status]);
+    }
+    assert.deepEqual(finished.sort(), [[0, "SUCCESS"], [1, "FAILURE"], [2, "SUCCESS"]]);
+    await assert.rejects(result.get(), { name: "RangeError", message: "bad" });
+    const [two, error, four] = await result.get({ propagate: false });
+    assert.deepEqual([two, String(error), four], [2, "RangeError: bad", 4]);
+    assert.deepEqual([await result.failed(), await result.completedCount()], [true, 2]);
+    await result.forget();
+    assert.equal(await result.ready(), false);
+  });
+});
+
+describe("links", () => {
+  it("are called with the result, or with their own arguments alone", async () => {
+    const { f, idle } = await start();
+    await f.add.s(1, 2).link(f.note.s("after")).link(f.note.si("alone")).delay();
+    await idle();
+    assert.deepEqual(seen, [[3, "after"], ["alone"]]);
+  });
+
+  it("may be chains and groups", async () => {
+    const { f, idle } = await start();
+    await f.add.s(1, 2).link(chain(f.double.s(), f.note.s())).link(group([f.note.s("a"), f.note.s("b")]))
+      .delay();
+    await idle();
+    assert.deepEqual(new Set(seen.map(String)), new Set(["6", "3,a", "3,b"]));
+  });
+
+  it("have ids of their own that do not change, whoever sends them", async () => {
+    const { f, app, idle } = await start();
+    const result = f.add.s(1, 2).link(f.note.s()).applyAsync({ taskId: "parent" });
+    await result;
+    await idle();
+    const { children } = (await app.AsyncResult("parent").meta())!;
+    assert.deepEqual(children, [[["32890184-3ac8-5c10-84ed-9d3492f92126", null], null]]);
+  });
+});
+
+describe("error callbacks", () => {
+  it("that take more than one argument are called where the task failed", async () => {
+    const { f, idle } = await start();
+    const result = f.fail.s("bad").linkError(f.heard.s()).delay();
+    await assert.rejects(result.get());
+    await idle();
+    assert.deepEqual(seen, [[result.id, "RangeError: bad", true]]);
+  });
+
+  it("that take one are sent the id of the failed task", async () => {
+    const { f, idle } = await start();
+    const result = f.fail.s("bad").linkError(f.told.s()).delay();
+    await assert.rejects(result.get());
+    await idle();
+    assert.deepEqual(seen, [["told", result.id]]);
+  });
+
+  it("that fail change nothing for the others", async () => {
+    const { f, idle } = await start();
+    const result = f.fail.s("bad").linkError(f.deaf.s()).linkError(f.told.s()).delay();
+    await assert.rejects(result.get(), { message: "bad" });
+    await idle();
+    assert.deepEqual(seen, [["told", result.id]]);
+  });
+
+  it("are called for a task that nobody knows", async () => {
+    const { f, app, idle } = await start();
+    const result = chain(app.signature<number>("t.nothing"), f.double.s()).linkError(f.told.s()).delay();
+    await assert.rejects(result.get(), { name: "NotRegistered" });
+    await idle();
+    assert.deepEqual(seen, [["told", result.parent!.id]]);
+  });
+});
+
+describe("the tasks that every worker has", () => {
+  it("call another one many times, each with the result of one", async () => {
+    const { f } = await start();
+    assert.deepEqual(await map(f.double.s(), [1, 2]).delay(), [2, 4]);
+    assert.deepEqual(await starmap(f.add.s(), [[1, 2], [3, 4]]).delay(), [3, 7]);
+    const parts = chunks(f.add.s(), [[1, 2], [3, 4], [5, 6]], 2).delay();
+    assert.equal(parts.length, 2);
+    assert.deepEqual(await parts, [[3, 7], [11]]);
+    assert.deepEqual(
+      await map(f.who.s() as never, [1]).delay().then(([who]) => (who as unknown[]).length),
+      4,
+    );
+  });
+
+  it("fail with what the other one throws, and for one that nobody knows", async () => {
+    const { f, app } = await start();
+    await assert.rejects(map(f.fail.s(), ["bad"]).delay().get(), { name: "RangeError", message: "bad" });
+    await assert.rejects(map(app.signature("t.nothing"), [1]).delay().get(), { name: "NotRegistered" });
+    await assert.rejects(app.sendTask("celery.map", [{ task: 3 }, []]).get(), { name: "BadMessageError" });
+  });
+
+  it("chunks as a step make all their calls", async () => {
+    const { f } = await start();
+    const all = chain(f.add.s(1, 2), chunks(f.add.s(), [[1, 2], [3, 4], [5, 6]], 2) as never);
+    assert.deepEqual(await (all as unknown as Signature).delay(), [[3, 7], [11]]);
+  });
+
+  it("gather, clean up, and say what is no task", async () => {
+    const { app } = await start();
+    assert.deepEqual(await app.sendTask("celery.accumulate", [1, 2]), [1, 2]);
+    assert.equal(await app.sendTask("celery.accumulate", [1, 2], { index: 1 }), 2);
+    await assert.rejects(app.sendTask("celery.accumulate", [1], { index: 3 }).get(), { name: "IndexError" });
+    assert.equal(await app.sendTask("celery.backend_cleanup"), null);
+    for (const name of ["chain", "group", "chord", "chord_unlock"]) {
+      await assert.rejects(app.sendTask(`celery.${name}`).get(), { name: "WorkflowError" });
+    }
+  });
+});
+
+it("a part of a chord is refused, because nobody here would count it", async () => {
+  const { app, f } = await start();
+  const broker = await app.transport();
+  const { encodeTask } = await import("../../runtime/protocol/task_message.ts");
+  const body = f.sum.s().toJSON();
+  await broker.publish([
+    encodeTask({ id: "part", task: "t.add", args: [1, 2], kwargs: {}, queue: "celery", chord: body }),
+  ]);
+  await assert.rejects(app.AsyncResult("part").get(), { name: "WorkflowError" });
+  const [letter] = await broker.deadLetters("celery", 1);
+  assert.match(letter.reason, /part of a chord/);
+});
+
+describe("a task that comes a second time", () => {
+  it("is not run again, but what follows it is sent again, under the same ids and marked", async () => {
+    const { f, app, idle } = await start();
+    const broker = await app.transport();
+    const { plan, messages } = planned(chain(f.add.s(1, 2), f.note.s()).link(f.note.s("linked")));
+    await broker.publish(messages);
+    assert.equal(await app.AsyncResult(plan.result.id), null);
+    await idle();
+    const once = [[3], [null, "linked"]];
+    assert.deepEqual(seen, once);
+    // Its steps have run to their ends: they do not run again, either.
+    await broker.publish(messages.map(secondCopy));
+    await idle();
+    assert.deepEqual(seen, once);
+    // Had it died before what follows was sent, that is sent now.
+    await app.AsyncResult(plan.result.id).forget();
+    await broker.publish(messages.map(secondCopy));
+    await idle();
+    assert.deepEqual(seen, [...once, [3]]);
+  });
+
+  it("and succeeds after it failed lets its chain go on", async () => {
+    const { f, app, idle } = await start();
+    const broker = await app.transport();
+    const { plan, messages } = planned(chain(f.flaky.s(1), f.double.s()));
+    await broker.publish(messages);
+    await assert.rejects(app.AsyncResult(plan.result.id).get(), { message: "the first time" });
+    await app.AsyncResult(plan.result.parent!.id).forget();
+    await broker.publish(messages.map(secondCopy));
+    await idle();
+    assert.equal(await app.AsyncResult(plan.result.id).get(), 2);
+  });
+});
+
+it("an app that runs tasks itself follows, too", async () => {
+  const app = new App({ alwaysEager: true, broker: "memory:eager-workflow" });
+  app.register("t", t);
+  const f = app.module<typeof t>("t");
+  assert.equal(await chain(f.add.s(1, 2), f.double.s(), f.add.s(10)).delay(), 16);
+  assert.deepEqual(await group([f.add.s(1, 2), f.add.s(3, 4)]).delay(), [3, 7]);
+  const failed = chain(f.fail.s("bad"), app.signature<number>("t.double")).delay();
+  await assert.rejects(failed.get(), { message: "bad" });
+  await app.disconnect();
+});
