@@ -26,6 +26,7 @@ export {
   map,
   signatureFromJson,
   starmap,
+  type Step,
   type TakenBy,
 } from "./runtime/client/canvas.ts";
 export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
@@ -37,6 +38,7 @@ export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./ru
 export {
   type AnySignature,
   type Heads,
+  type HeadsAfter,
   Signature,
   type SignatureCall,
   type SignatureOptions,

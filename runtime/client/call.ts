@@ -58,11 +58,9 @@ export interface CallOptions {
   readonly shadow?: string;
   /** The queue that replies are sent to. */
   readonly replyTo?: string;
-  /**
-   * What is called with the result when it succeeds (Celery: `link`). Python's workers follow it; celeriac's do not yet.
-   */
+  /** What is called with the result when it succeeds (Celery: `link`). A {@linkcode Signature} has it as a method. */
   readonly link?: CallLink | readonly CallLink[];
-  /** What is called when it fails (Celery: `link_error`); followed as `link` is. */
+  /** What is called when it fails (Celery: `link_error`). */
   readonly linkError?: CallLink | readonly CallLink[];
   /** The group it belongs to. */
   readonly groupId?: string;

@@ -11,7 +11,7 @@ import { type AnySignature, Signature, type SignatureSender } from "./signature.
 import { defaultApp } from "./task.ts";
 
 /** A step that takes the result of the one before. */
-type Step<Before, Result, Sent = unknown> = Signature<[Before], Result, Sent>;
+export type Step<Before, Result, Sent = unknown> = Signature<[Before], Result, Sent>;
 
 /** What all of them take. */
 export type TakenBy<Parts extends readonly AnySignature[]> = Parts[number] extends

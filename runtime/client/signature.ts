@@ -20,6 +20,7 @@ export type SignatureOptions = Omit<CallOptions, "link" | "linkError" | "retry" 
 
 /** What sends a signature. */
 export interface SignatureSender {
+  /** Sends it. */
   apply(
     signature: SignatureJson,
     call: {
@@ -44,7 +45,8 @@ export type Heads<Args extends readonly unknown[], Given extends readonly unknow
       : Args extends readonly [(infer First)?, ...infer Rest] ? HeadsAfter<First, Heads<Rest, Given>>
       : never);
 
-type HeadsAfter<First, Rest extends unknown[]> = Rest extends unknown[] ? [First, ...Rest] : never;
+/** Those lists with one more in front. */
+export type HeadsAfter<First, Rest extends unknown[]> = Rest extends unknown[] ? [First, ...Rest] : never;
 
 /** Any signature. */
 export type AnySignature = Signature<never, unknown, unknown>;

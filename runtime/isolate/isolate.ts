@@ -127,13 +127,17 @@ export const Report = {
  */
 export type FollowReport = readonly (Job | readonly WireMessage[])[];
 
-/** A state stored while a task runs: id, state, text, seconds to keep it, where the caller waits for it. */
+/**
+ * A state stored while a task runs: id, state, text, seconds to keep it, where the caller waits for it; and of a task that will
+ * not run because one before it in its chain has failed, the id of that one, which is in the isolate.
+ */
 export type StateReport = readonly [
   id: string,
   state: string,
   text: string,
   ttl: number,
   replyTo: string | undefined,
+  before?: string,
 ];
 
 /** One log line from inside, with the task it belongs to ("" for none). */

@@ -49,7 +49,7 @@ export class Outcomes {
     const options = { taskModule: moduleOf(task.name), traceback, retries: -1 };
     return idsAfter(request).map((id) => {
       const text = encodeFailure(id, error, this.#now(), options);
-      return [id, "FAILURE", text, this.ttl(task), request.replyTo ?? undefined];
+      return [id, "FAILURE", text, this.ttl(task), request.replyTo ?? undefined, request.id];
     });
   }
 

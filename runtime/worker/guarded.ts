@@ -6,11 +6,13 @@
 import type { RelayRequest } from "../channel/relay.ts";
 import { type IsolateLine, Report } from "../isolate/isolate.ts";
 import type { RecallRequest } from "../isolate/recollection.ts";
-import { peekTask } from "../protocol/task_message.ts";
+import { decodeTask, peekTask } from "../protocol/task_message.ts";
+import { idsAfter } from "../workflow/follow.ts";
 import type { PoolListener } from "./pool_listener.ts";
 
-/** A listener that hears of its own tasks only. `holds` tells whether a task is in the pool that speaks. */
-export function guarded(listener: PoolListener, holds: (id: string) => boolean): PoolListener {
+/** A listener that hears of its own tasks only. `textOf` gives the message of a task that is in the pool which speaks. */
+export function guarded(listener: PoolListener, textOf: (id: string) => string | undefined): PoolListener {
+  const holds = (id: string) => textOf(id) !== undefined;
   const forged = (what: string) =>
     listener.log({
       level: "warning",
@@ -20,6 +22,7 @@ export function guarded(listener: PoolListener, holds: (id: string) => boolean):
       id: "",
       own: false,
     });
+  const chains = new Chains();
   return {
     ...listener,
     finished(delivery, report, id, text, extra, follow) {
@@ -37,13 +40,38 @@ export function guarded(listener: PoolListener, holds: (id: string) => boolean):
       listener.finished(delivery, report, id, text, extra, follow);
     },
     state(state) {
-      if (holds(state[0])) listener.state(state);
+      const [id, , , , , before] = state;
+      const isOurs = before === undefined ? holds(id) : chains.has(textOf(before) ?? "", id);
+      if (isOurs) listener.state(state);
       else forged("a state");
     },
     relay(answer) {
       return new GuardedLine(listener.relay(answer), holds, () => forged("a message"));
     },
   };
+}
+
+/** Which tasks come after which in a chain. Those of one message are asked about together. */
+class Chains {
+  #text = "";
+  #ids: ReadonlySet<string> = new Set();
+
+  has(text: string, id: string): boolean {
+    if (text !== this.#text) {
+      this.#text = text;
+      this.#ids = new Set(idsOfChain(text));
+    }
+    return this.#ids.has(id);
+  }
+}
+
+function idsOfChain(text: string): string[] {
+  try {
+    return idsAfter(decodeTask(text, { maxBodyBytes: Infinity }));
+  } catch {
+    // What can't be read has not run.
+    return [];
+  }
 }
 
 class GuardedLine implements IsolateLine {

@@ -65,9 +65,13 @@ export class Holdings {
     return found.find(({ running }) => running) ?? found[0];
   }
 
-  /** Whether a delivery is held under a task's id, be it done and not reported yet. */
-  holds(id: string): boolean {
-    return this.lanes.some((lane) => lane.holds(id)) || this.find(id) !== undefined;
+  /** The delivery that is held under a task's id, be it done and not reported yet. */
+  held(id: string): Delivery | undefined {
+    for (const lane of this.lanes) {
+      const delivery = lane.held(id);
+      if (delivery !== undefined) return delivery;
+    }
+    return this.find(id)?.delivery;
   }
 
   /** All that is held and not done. */

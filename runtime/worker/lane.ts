@@ -248,10 +248,10 @@ export class Lane {
     return taken.reverse();
   }
 
-  /** Whether it holds a delivery under a task's id. */
-  holds(id: string): boolean {
-    for (const delivery of this.#held.values()) if (peekTask(delivery.text)?.id === id) return true;
-    return false;
+  /** A delivery under a task's id, be it done and not reported yet. */
+  held(id: string): Delivery | undefined {
+    for (const delivery of this.#held.values()) if (peekTask(delivery.text)?.id === id) return delivery;
+    return undefined;
   }
 
   /** The deliveries under a task's id that are not done. Looks into each that is held: for rare questions only. */

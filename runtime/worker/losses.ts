@@ -2,14 +2,17 @@
  * Tasks that can't tell their end themselves, because their isolate is gone: it died, or was ended under them. **Settle**,
  * where no report comes. Rare enough that the main thread reads such messages whole.
  */
+import process from "node:process";
 import type { Clock } from "../clock.ts";
-import type { Death } from "../isolate/isolate.ts";
+import type { Death, StateReport } from "../isolate/isolate.ts";
 import { Outcomes } from "../isolate/outcomes.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import { MemoryLimitExceeded, TimeLimitExceeded, WorkerLostError } from "../protocol/errors.ts";
 import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
 import type { BuriedMessage, Delivery, Settlement } from "../transport/transport.ts";
+import { Follow } from "../workflow/follow.ts";
 import type { Notices } from "./notices.ts";
 import { type CompleteOptions, isolateSettings } from "./worker_options.ts";
 
@@ -23,11 +26,21 @@ export interface LossesParts {
   /** Whether its message was acknowledged before its run: it can't be given back. */
   isAcknowledged(delivery: Delivery): boolean;
   settle(settlement: Settlement): void;
+  /** Stores a state beside the settlements, before them. */
+  store(state: StateReport): void;
+}
+
+/** What becomes known of a task that could not tell its end itself. */
+export interface Failure {
+  readonly result?: StoredResult;
+  /** Its error callbacks. */
+  readonly follow?: readonly WireMessage[];
 }
 
 export class Losses {
   readonly #parts: LossesParts;
   readonly #outcomes: Outcomes;
+  #follow: Follow | undefined;
 
   constructor(parts: LossesParts) {
     const { options, clock } = parts;
@@ -71,12 +84,13 @@ export class Losses {
     const { notices, isAcknowledged, settle } = this.#parts;
     const request = this.#read(delivery);
     notices.overLimit(request?.task ?? "", request?.id ?? "", seconds);
-    const result = this.#failure(delivery, request, () => new TimeLimitExceeded(seconds));
-    if (isAcknowledged(delivery) || this.#acksTimeouts(request)) settle({ delivery, outcome: "ack", result });
-    else {
+    const failure = this.#failure(delivery, request, () => new TimeLimitExceeded(seconds));
+    if (isAcknowledged(delivery) || this.#acksTimeouts(request)) {
+      settle({ delivery, outcome: "ack", ...failure });
+    } else {
       const reason = `its task ran longer than its time limit of ${seconds} s`;
       notices.dead(delivery.queue, request?.id, reason);
-      settle({ delivery, outcome: "dead", reason, result });
+      settle({ delivery, outcome: "dead", reason, ...failure });
     }
   }
 
@@ -92,12 +106,12 @@ export class Losses {
   condemned(delivery: Delivery, reason: string): void {
     const request = this.#read(delivery);
     this.#parts.notices.dead(delivery.queue, request?.id, reason);
-    const result = this.#failure(delivery, request, deadLetter(reason));
-    this.#parts.settle({ delivery, outcome: "dead", reason, result });
+    const failure = this.#failure(delivery, request, deadLetter(reason));
+    this.#parts.settle({ delivery, outcome: "dead", reason, ...failure });
   }
 
-  /** What its caller is told of a message that the broker has put to the dead letters. */
-  buried(message: BuriedMessage, reason: string): StoredResult | undefined {
+  /** What its caller, and its error callbacks, are told of a message that the broker has put to the dead letters. */
+  buried(message: BuriedMessage, reason: string): Failure {
     return this.#failure(message, this.#read(message), deadLetter(reason));
   }
 
@@ -108,7 +122,7 @@ export class Losses {
       how === "out of memory"
         ? new MemoryLimitExceeded(`${task} took more memory than it may: ${reason}`)
         : new WorkerLostError(`the isolate that ran ${task} died: ${reason}`);
-    settle({ delivery, outcome: "ack", result: this.#failure(delivery, this.#read(delivery), because) });
+    settle({ delivery, outcome: "ack", ...this.#failure(delivery, this.#read(delivery), because) });
   }
 
   #runsAgainWhenLost({ text }: Delivery): boolean {
@@ -123,17 +137,44 @@ export class Losses {
     return task?.options.acksOnFailureOrTimeout ?? options.settings.taskAcksOnFailureOrTimeout;
   }
 
-  /** What is stored of a failure, if anything is. */
+  /** What is stored of a failure, if anything is, and the error callbacks that it has. */
   #failure(
     { replyTo }: BuriedMessage,
     request: TaskRequest | undefined,
     because: (task: string) => Error,
-  ): StoredResult | undefined {
-    if (request === undefined) return undefined;
+  ): Failure {
+    if (request === undefined) return {};
     const { id, task: name } = request;
     const task = this.#parts.tasks().get(name) ?? { name, options: {} };
-    const text = this.#outcomes.failure(request, task, because(name));
-    return text === "" ? undefined : { id, state: "FAILURE", text, ttl: this.#outcomes.ttl(task), replyTo };
+    const error = because(name);
+    const text = this.#outcomes.failure(request, task, error);
+    for (const state of this.#outcomes.neverReached(request, task, error, null)) this.#parts.store(state);
+    return {
+      result: text === ""
+        ? undefined
+        : { id, state: "FAILURE", text, ttl: this.#outcomes.ttl(task), replyTo },
+      follow: this.#errbacks(request),
+    };
+  }
+
+  /** All of them are sent as tasks: whoever could call them where the task has failed is gone. */
+  #errbacks(request: TaskRequest): readonly WireMessage[] | undefined {
+    if (request.errbacks === null || request.errbacks.length === 0) return undefined;
+    const { options, clock, tasks, notices } = this.#parts;
+    this.#follow ??= new Follow({
+      settings: options.settings,
+      origin: `${process.pid}@${options.hostname}`,
+      now: () => clock.now(),
+      defaultsOf: (task) => tasks().get(task)?.options,
+    });
+    try {
+      return this.#follow.failure(request, request.errbacks).messages;
+    } catch (error) {
+      const { id, task } = request;
+      const text = `Task ${task}[${id}] has an error callback that can't be sent: ${String(error)}`;
+      notices.task({ level: "error", text, task, id, own: false });
+      return undefined;
+    }
   }
 
   /** A message that an isolate has run can be read; one that can't has nobody who waits for it. */

@@ -236,9 +236,9 @@ export class Pool {
     return this.#holdings.find(id);
   }
 
-  /** Whether it holds a delivery under a task's id, be it done and not reported yet. */
-  holds(id: string): boolean {
-    return this.#holdings.holds(id);
+  /** The delivery that it holds under a task's id, be it done and not reported yet. */
+  held(id: string): Delivery | undefined {
+    return this.#holdings.held(id);
   }
 
   /** All that is held and not done. */

@@ -285,7 +285,7 @@ export class Pools {
 
   #listenerOf(pool: () => Pool, isConfined: boolean): PoolListener {
     const listener: PoolListener = { ...this.#listener, reported: () => this.#reported(pool()) };
-    return isConfined ? guarded(listener, (id) => pool().holds(id)) : listener;
+    return isConfined ? guarded(listener, (id) => pool().held(id)?.text) : listener;
   }
 
   #reported(pool: Pool): void {

@@ -5,6 +5,7 @@
  */
 import type { StateReport } from "../isolate/isolate.ts";
 import { isReady } from "../protocol/result_meta.ts";
+import type { WireMessage } from "../protocol/wire_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
 import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
 import type { Exchange } from "./exchange.ts";
@@ -13,8 +14,9 @@ import type { StateWriter } from "./state_writer.ts";
 /** Where a worker's deliveries end. */
 export class Settling {
   readonly #acknowledged = new Set<Delivery>();
-  /** Failures of what the broker had put to the dead letters before all was set up. */
+  /** Failures of what the broker had put to the dead letters before all was set up, and what follows them. */
   readonly #untold: StoredResult[] = [];
+  readonly #unsent: WireMessage[] = [];
   /** Called when something was settled by itself. */
   readonly #settled: () => void;
   #exchange!: Exchange;
@@ -29,6 +31,7 @@ export class Settling {
     this.#exchange = exchange;
     this.#states = states;
     for (const result of this.#untold.splice(0)) states.write(result);
+    this.#send(this.#unsent.splice(0));
   }
 
   /** How many that were acknowledged before their run are not settled. */
@@ -65,10 +68,11 @@ export class Settling {
     else this.#exchange.settle(settlement);
   }
 
-  /** The same for what does not run any more, which nothing follows. */
+  /** The same for what does not run any more: what follows it, if anything does, are its error callbacks. */
   conclude(settlement: Settlement): void {
-    const { delivery, result } = settlement;
-    if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
+    const { delivery, result, follow } = settlement;
+    if (follow !== undefined) this.finish(settlement);
+    else if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
     else if (result !== undefined) this.#states.write(result);
   }
 
@@ -84,13 +88,24 @@ export class Settling {
 
   /** A state that a task has while it runs. */
   store([id, state, text, ttl, replyTo]: StateReport): void {
-    this.#states.write({ id, state, text, ttl, replyTo });
+    this.#write({ id, state, text, ttl, replyTo });
   }
 
-  /** What a caller is told of a message that the broker itself has settled. */
-  tell(result: StoredResult): void {
+  /** What a caller is told of a message that the broker itself has settled, and what follows that. */
+  tell({ result, follow = [] }: Pick<Settlement, "result" | "follow">): void {
+    if (result !== undefined) this.#write(result);
+    if (this.#exchange === undefined) this.#unsent.push(...follow);
+    else this.#send(follow);
+  }
+
+  #write(result: StoredResult): void {
     if (this.#states === undefined) this.#untold.push(result);
     else this.#states.write(result);
+  }
+
+  #send(follow: readonly WireMessage[]): void {
+    // Only the end of the worker ends the tries.
+    if (follow.length > 0) this.#exchange.publish(follow).catch(() => {});
   }
 
   /** Resolves when all that is finished is settled and stored. */

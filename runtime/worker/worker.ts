@@ -134,6 +134,7 @@ export class Worker implements AsyncDisposable {
       tasks: () => this.#tasks,
       isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
       settle: (settlement) => this.#settling.conclude(settlement),
+      store: (state) => this.#settling.store(state),
     });
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
     this.#trouble = new Watch(this.#clock, () => this.#pool.silences(), this.#notices.trouble);
@@ -481,8 +482,7 @@ export class Worker implements AsyncDisposable {
   /** The broker has put a message to the dead letters: nothing else will tell its caller. */
   #buried(queue: string, reason: string, message: BuriedMessage | undefined): void {
     this.#notices.dead(queue, message && peekTask(message.text)?.id, reason);
-    const result = message && this.#losses.buried(message, reason);
-    if (result !== undefined) this.#settling.tell(result);
+    if (message !== undefined) this.#settling.tell(this.#losses.buried(message, reason));
   }
 
   /** A start of a suspect, counted before it happens. */

@@ -114,9 +114,18 @@ result.children[0].get(timeout=30)`),
     );
     const result = chain(python("fail", "ValueError", "bad"), js("add", 1), python("add", 2)).delay();
     await assert.rejects(result.get({ timeout: 30 }), { name: "ValueError", message: "bad" });
-    for (const [failing, told] of [["js", "python"], ["python", "js"]]) {
+    const failures = [["js", '"fail", "ValueError", "bad"', "python"], [
+      "python",
+      '"fail", "ValueError"',
+      "js",
+    ], [
+      "js",
+      '"nothing"',
+      "js",
+    ]];
+    for (const [failing, call, told] of failures) {
       const noted = await py.run(`
-result = ${failing}("fail", "ValueError", "bad").apply_async(link_error=${told}("failed"))
+result = ${failing}(${call}).apply_async(link_error=${told}("failed"))
 popped("failed") == result.id`);
       assert.equal(noted, "True", failing);
     }

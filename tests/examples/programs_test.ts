@@ -33,6 +33,13 @@ describe("the example", () => {
     await broker.remove();
   });
 
+  it("workflow.ts puts tasks together", async () => {
+    const lines = await run("workflow.ts");
+    assert.deepEqual(lines.slice(0, 2), ["(1 + 2) * 10 + 4 = 34", "before the last step: 30"]);
+    assert.deepEqual(lines.slice(2, 5).sort(), [0, 1, 2].map((n) => `part ${n} has ended`));
+    assert.deepEqual(lines.slice(5), ["squares: 1,4,9", "1000 sums in 10 tasks, the last one 1000"]);
+  });
+
   it("typed_client.ts calls tasks by their signatures", async () => {
     const [sum, product, ...rest] = await run("typed_client.ts");
     assert.equal(sum, "1 + 2 = 3");

@@ -29,7 +29,7 @@ const arrows: Record<string, readonly string[]> = {
     "version.ts",
     ...ground,
   ],
-  worker: ["hub", "isolate", "channel", "transport", "results", "config", "protocol", ...ground],
+  worker: ["workflow", "hub", "isolate", "channel", "transport", "results", "config", "protocol", ...ground],
   client: ["workflow", "hub", "isolate", "channel", "transport", "results", "config", "protocol", ...ground],
   beat: ["client", "isolate", "transport", "config", "protocol", ...ground],
   build: ["isolate", "config", ...ground],

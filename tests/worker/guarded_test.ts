@@ -8,9 +8,11 @@ import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
 import { encodeTask } from "../../runtime/protocol/task_message.ts";
 import type { Delivery } from "../../runtime/transport/transport.ts";
 import { guarded } from "../../runtime/worker/guarded.ts";
+import { callOf } from "../../runtime/workflow/compose.ts";
 import type { PoolListener } from "../../runtime/worker/pool_listener.ts";
 
-const message = encodeTask({ id: "own", task: "t.f", args: [], kwargs: {}, queue: "q" });
+const next = { ...callOf("t.g"), options: { task_id: "next" } };
+const message = encodeTask({ id: "own", task: "t.f", args: [], kwargs: {}, queue: "q", chain: [next] });
 const delivery: Delivery = { tag: 1, queue: "q", text: encodeEnvelope(message) };
 
 function setUp() {
@@ -34,7 +36,7 @@ function setUp() {
     died: nothing,
     restartFailed: nothing,
   };
-  return { told, guard: guarded(listener, (id) => id === "own") };
+  return { told, guard: guarded(listener, (id) => id === "own" ? delivery.text : undefined) };
 }
 
 describe("a confined isolate", () => {
@@ -43,6 +45,7 @@ describe("a confined isolate", () => {
     guard.finished(delivery, Report.SUCCESS, "own", "{}", 60, [message]);
     guard.finished(delivery, Report.DEAD, "", "", "unreadable");
     guard.state(["own", "PROGRESS", "{}", 60, undefined]);
+    guard.state(["next", "FAILURE", "{}", 60, undefined, "own"]);
     const requests: (RelayRequest | RecallRequest)[] = [
       { kind: "take", run: 1, id: "own" },
       { kind: "recall", run: 1, id: "own" },
@@ -59,7 +62,7 @@ describe("a confined isolate", () => {
         "unreadable",
         undefined,
       ]],
-      states: ["own"],
+      states: ["own", "next"],
       requests,
       log: [],
       closed: 1,
@@ -70,6 +73,8 @@ describe("a confined isolate", () => {
     const { told, guard } = setUp();
     guard.finished(delivery, Report.SUCCESS, "other", "{}", 60);
     guard.state(["other", "SUCCESS", "{}", 60, undefined]);
+    guard.state(["other", "FAILURE", "{}", 60, undefined, "own"]);
+    guard.state(["own", "FAILURE", "{}", 60, undefined, "other"]);
     const line = guard.relay(() => {});
     line.hear({ kind: "take", run: 1, id: "other" });
     line.hear({ kind: "take", run: 1, id: "own" });
@@ -80,7 +85,7 @@ describe("a confined isolate", () => {
     ]);
     assert.deepEqual(told.states, []);
     assert.deepEqual(told.requests, [{ kind: "take", run: 1, id: "own" }]);
-    assert.equal(told.log.length, 5);
+    assert.equal(told.log.length, 7);
     for (const { level, text } of told.log) {
       assert.match(`${level}: ${text}`, /^warning: Ignored .* has forged it\.$/);
     }
