@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { chain } from "../../mod.ts";
 import { TaskError } from "../../runtime/protocol/errors.ts";
+import { derivedId } from "../../runtime/protocol/uid.ts";
 import { runtimeName } from "../../runtime/platform.ts";
 import { eventually, within } from "../conformance/patience.ts";
 import { startWorker } from "../servers/worker.ts";
@@ -63,6 +65,22 @@ describe("an isolate that dies", () => {
       }
     });
   }
+
+  it("under a step of a chain: what is after it fails with it, and its error callbacks are told", async () => {
+    const shop = await Workshop.open();
+    try {
+      await shop.worker("-c", "1");
+      const { die, echo } = shop.jobs;
+      const last = chain(die.s("calls process.exit"), echo.s(), echo.s()).linkError(echo.s()).delay();
+      assert.equal((await failure(last)).type, "WorkerLostError");
+      assert.equal(await last.parent!.failed(), true);
+      const dead = last.parent!.parent!.id;
+      const told = shop.app.AsyncResult(derivedId(dead, 0));
+      assert.equal(await within(10_000, told, "the error callback"), dead);
+    } finally {
+      await shop[Symbol.asyncDispose]();
+    }
+  });
 
   it("while nothing runs in it is replaced, and nobody fails", async () => {
     const shop = await Workshop.open();
