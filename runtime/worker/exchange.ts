@@ -45,6 +45,8 @@ export class Exchange {
   #asked = 0;
   #fetching = false;
   #nothingReady = false;
+  /** How many that are not settled yet are followed by others, perhaps for the queues that are served here. */
+  #followed = 0;
   #inTrouble = false;
   #gathering: TimerHandle | undefined;
   #whenIdle: (() => void)[] = [];
@@ -73,12 +75,13 @@ export class Exchange {
 
   /** Adds what is finished; {@linkcode Exchange.pump} sends it. */
   settle(settlement: Settlement): void {
+    if (settlement.follow !== undefined) this.#followed++;
     this.#finished.push(settlement);
   }
 
   /** Whether the queues held nothing ready when they were last asked, have not called since, and owe no answer. */
   get nothingReady(): boolean {
-    return this.#nothingReady && this.#asked === 0;
+    return this.#nothingReady && this.#asked === 0 && this.#followed === 0;
   }
 
   /** Whether something is under way or waits to be. */
@@ -156,12 +159,14 @@ export class Exchange {
       next = messages.map(secondCopy);
       await this.#options.publish(now);
     });
+    this.#nothingReady = false;
   }
 
   async #step(settlements: Settlement[], room: number): Promise<void> {
     this.#underWay++;
     this.#asked += room;
     let deliveries: Delivery[] = [];
+    const followed = settlements.filter(({ follow }) => follow !== undefined).length;
     try {
       const { signal } = settlements.length > 0 ? this.#abort : this.#noFetch;
       deliveries = await this.retry(() => this.#exchange(settlements, this.#fetching ? room : 0), signal);
@@ -171,10 +176,9 @@ export class Exchange {
       this.#underWay--;
       this.#asked -= room;
     }
-    if (deliveries.length > 0) {
-      this.#nothingReady = false;
-      this.#options.receive(deliveries);
-    }
+    if (followed > 0 || deliveries.length > 0) this.#nothingReady = false;
+    this.#followed -= followed;
+    if (deliveries.length > 0) this.#options.receive(deliveries);
     if (room > 0 && this.#fetching && (deliveries.length === 0 || this.#options.receiver.tookAll)) {
       this.#awaitArrival();
     }
