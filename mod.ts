@@ -15,8 +15,8 @@ export type { WaitOptions } from "./runtime/channel/outflow.ts";
 export { Producer, type ProducerOptions } from "./runtime/channel/producer.ts";
 export type { Clock, TimerHandle } from "./runtime/clock.ts";
 export { App, type AppOptions } from "./runtime/client/app.ts";
-export { AsyncResult, type GetOptions, ResultTimeoutError } from "./runtime/client/async_result.ts";
-export type { ApplyOptions, CallLink, CallOptions } from "./runtime/client/call.ts";
+export { AsyncResult } from "./runtime/client/async_result.ts";
+export type { ApplyOptions, CallLink, CallOptions, Linked } from "./runtime/client/call.ts";
 export {
   chain,
   chord,
@@ -31,6 +31,7 @@ export {
 } from "./runtime/client/canvas.ts";
 export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
 export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";
+export { type GetOptions, ResultTimeoutError } from "./runtime/client/get_options.ts";
 export { GroupResult, type GroupSource, type PartResult } from "./runtime/client/group_result.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";

@@ -1,7 +1,8 @@
 /** `celeriac call`: sends one task and prints its result. */
 import { Command } from "commander";
 import process from "node:process";
-import { type AsyncResult, ResultTimeoutError } from "../client/async_result.ts";
+import type { AsyncResult } from "../client/async_result.ts";
+import { ResultTimeoutError } from "../client/get_options.ts";
 import type { CallOptions } from "../client/call.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { argumentValue, listValue, objectValue } from "./argument_value.ts";

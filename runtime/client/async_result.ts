@@ -7,7 +7,8 @@ import type { TaskProgress } from "../isolate/correspondence.ts";
 import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { RevokeOptions } from "./control.ts";
-import type { PartResult } from "./group_result.ts";
+import { type GetOptions, LONGEST_TIMER_MS, ResultTimeoutError } from "./get_options.ts";
+import { GroupResult, type PartResult } from "./group_result.ts";
 import { ResultMessages } from "./result_messages.ts";
 
 const log = getLogger(["celeriac", "client"]);
@@ -34,25 +35,6 @@ export interface ResultSource {
   revoke(id: string, options?: RevokeOptions): Promise<void>;
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
-}
-
-/** What timers can count: 24 days. A longer one would end at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** No result came in the time that {@linkcode AsyncResult.get} was given. */
-export class ResultTimeoutError extends Error {
-  /** Celery's name for it. */
-  override readonly name = "TimeoutError";
-}
-
-/** How long {@linkcode AsyncResult.get} waits. */
-export interface GetOptions {
-  /** Seconds. Default: for ever. */
-  readonly timeout?: number;
-  /** Ends the waiting early; the task goes on. */
-  readonly signal?: AbortSignal;
-  /** Whether a failed task throws its error; otherwise the error is returned. Default true. */
-  readonly propagate?: boolean;
 }
 
 /**
@@ -111,6 +93,14 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   /** Of the step before it in a chain; undefined for a first one, and where only the id is known. */
   get parent(): PartResult | undefined {
     return this.#parent ??= this.#parentOf?.();
+  }
+
+  /**
+   * The results of what has followed it, once it has ended: the next step of its chain, its callbacks. An id is all that is
+   * known of them.
+   */
+  get children(): Promise<PartResult[]> {
+    return this.#now().then((meta) => (meta?.children ?? []).flatMap((each) => resultOf(each, this.#source)));
   }
 
   /** The store's key of the result (`celery-task-meta-ID`). */
@@ -309,4 +299,18 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     const text = await this.#source.fetch(this.id);
     return this.#meta = text === null ? undefined : decodeResult(text);
   }
+}
+
+/** A result as Celery writes it among the children of another: `[[id, parent], parts]`. What is none is left out. */
+function resultOf(tuple: unknown, source: ResultSource): PartResult[] {
+  if (!Array.isArray(tuple) || !Array.isArray(tuple[0])) return [];
+  const [[id, before], parts] = tuple as [[unknown, unknown], unknown];
+  if (typeof id !== "string") return [];
+  const [known] = resultOf(before, source);
+  const parent = known && (() => known);
+  if (Array.isArray(parts)) {
+    return [new GroupResult(id, parts.flatMap((part) => resultOf(part, source)), source, parent)];
+  }
+  const published = Promise.resolve();
+  return [new AsyncResult(id, source, { task: undefined, published, lost: () => {}, parent })];
 }

@@ -8,6 +8,8 @@ import type { TaskOptions } from "../isolate/task_definition.ts";
 import { millisecondsOf, priorityOf, timeOf } from "../protocol/call_options.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { SignatureData, TaskCall } from "../protocol/task_message.ts";
+import { callOf } from "../workflow/compose.ts";
+import { type AnySignature, Signature } from "./signature.ts";
 
 /** Who sends, in Celery's words. */
 let origin: string | undefined;
@@ -59,9 +61,9 @@ export interface CallOptions {
   /** The queue that replies are sent to. */
   readonly replyTo?: string;
   /** What is called with the result when it succeeds (Celery: `link`). A {@linkcode Signature} has it as a method. */
-  readonly link?: CallLink | readonly CallLink[];
+  readonly link?: Linked | readonly Linked[];
   /** What is called when it fails (Celery: `link_error`). */
-  readonly linkError?: CallLink | readonly CallLink[];
+  readonly linkError?: Linked | readonly Linked[];
   /** The group it belongs to. */
   readonly groupId?: string;
   /** Its place in that group, from 0. */
@@ -81,6 +83,9 @@ export interface CallOptions {
   /** Seconds for which it is tried. Default: the setting of that name. */
   readonly publishTimeout?: number;
 }
+
+/** What is called after a task: a signature, or the parts of one. */
+export type Linked = CallLink | AnySignature;
 
 /** A task to be called after another one, as it travels inside of that one's message (Celery: a signature). */
 export interface CallLink {
@@ -162,23 +167,16 @@ export function completeCall(
 }
 
 function signatures(
-  links: CallLink | readonly CallLink[] | undefined,
+  links: Linked | readonly Linked[] | undefined,
   option: string,
 ): SignatureData[] | undefined {
   if (links === undefined) return undefined;
-  return (Array.isArray(links) ? links : [links]).map(
-    ({ task, args, kwargs, options, immutable }: CallLink) => {
-      if (typeof task !== "string" || task === "") throw new TypeError(`${option} names no task`);
-      return {
-        task,
-        args: args ?? [],
-        kwargs: kwargs ?? {},
-        options: options ?? {},
-        subtask_type: null,
-        immutable: immutable ?? false,
-      };
-    },
-  );
+  return (Array.isArray(links) ? links as readonly Linked[] : [links as Linked]).map((link) => {
+    if (link instanceof Signature) return link.toJSON();
+    const { task, args, kwargs, options, immutable } = link as CallLink;
+    if (typeof task !== "string" || task === "") throw new TypeError(`${option} names no task`);
+    return callOf(task, args, kwargs, options, immutable);
+  });
 }
 
 /** A header that can't be written is refused here: later it would fail the whole batch that it goes out with. */

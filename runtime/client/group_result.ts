@@ -1,7 +1,7 @@
 /** The results of a group of tasks, as one: what a caller holds after **publish**. */
-import type { AsyncResult, GetOptions } from "./async_result.ts";
-import { ResultTimeoutError } from "./async_result.ts";
+import type { AsyncResult } from "./async_result.ts";
 import type { RevokeOptions } from "./control.ts";
+import { type GetOptions, LONGEST_TIMER_MS, ResultTimeoutError } from "./get_options.ts";
 
 /** A part of a group: the result of a task, or of a group that ends a chain. */
 export type PartResult = AsyncResult<unknown> | GroupResult<readonly unknown[]>;
@@ -11,9 +11,6 @@ export interface GroupSource {
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
 }
-
-/** What timers can count: 24 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The results of a group, in the order of its parts. It can be awaited: its value is the list of their values.

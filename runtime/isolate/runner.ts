@@ -480,8 +480,12 @@ export class Runner {
   #followAgain(run: Run, { status, result, traceback }: DecodedResult): void {
     const { request, task } = run;
     if (status === "SUCCESS" && followsSuccess(request)) {
-      // It could be sent the first time.
-      run.follow = this.#followers.success(request, result).messages;
+      try {
+        run.follow = this.#followers.success(request, result).messages;
+      } catch (error) {
+        // Whoever ran it the first time could send what we can't.
+        this.#tell(run, "error", `is followed by what can't be sent: ${String(error)}`);
+      }
     } else if (status === "FAILURE" && followsFailure(request)) {
       this.#neverReached(request, task, result, traceback);
       run.follow = this.#sendErrbacks(request, this.#errbacksOf(request)[1]);

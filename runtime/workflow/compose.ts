@@ -2,6 +2,7 @@
  * Signatures put together as Celery puts them together: plain values, before anything is **published**. A chain is flat, a
  * group with one member is that member, and a group with something after it is a chord's header.
  */
+import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { kindOf, linksOf, type SignatureJson, tasksOf } from "../protocol/signature.ts";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -197,7 +198,8 @@ function withBody(
 
 function withListed(signature: SignatureJson, key: string, link: SignatureJson): SignatureJson {
   const listed = linksOf(signature.options[key]);
-  const text = JSON.stringify(link);
-  if (listed.some((other) => JSON.stringify(other) === text)) return signature;
+  // The same one is called once, as in Celery.
+  const text = stringifyPythonJson(link);
+  if (listed.some((other) => stringifyPythonJson(other) === text)) return signature;
   return { ...signature, options: { ...signature.options, [key]: [...listed, link] } };
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { App, TaskError } from "../../mod.ts";
+import { App, chain, group, TaskError } from "../../mod.ts";
 import { eventually } from "../conformance/patience.ts";
 import { celery, type PythonConsole, startCeleryWorker, startPython } from "../servers/celery.ts";
 import { startVhost, type TestVhost } from "../servers/rabbitmq.ts";
@@ -52,6 +52,24 @@ describe("celeriac and Celery on RabbitMQ", () => {
       assert.equal(error.remote, "python");
       return true;
     });
+  });
+
+  it("chains and groups have steps on both sides", async () => {
+    const ours = (...args: number[]) => app.signature<number>("swap.add", args);
+    const python = (...args: number[]) => app.signature<number>("py.add", args, {}, { queue: "python" });
+    const result = chain(ours(1, 2), python(10), ours(100), group([python(1), ours(2)])).delay();
+    assert.deepEqual(await result.get(SOON), [114, 115]);
+    assert.equal(await result.parent!.get(SOON), 113);
+    const failed = chain(ours(1, 2), app.signature<number>("swap.fail", [], {}, {}), python(1)).delay();
+    await assert.rejects(failed.get(SOON), { name: "ValueError" });
+    assert.equal(
+      await py.run(`
+from celery import chain
+py_add = app.tasks["py.add"]
+ours = task("swap.add")
+chain(ours.s(1, 2), py_add.s(10).set(queue="python"), ours.s(100)).apply_async().get(timeout=30)`),
+      "113",
+    );
   });
 
   it("a result may come before it is asked for", async () => {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { App } from "../../runtime/client/app.ts";
-import { type AsyncResult, ResultTimeoutError } from "../../runtime/client/async_result.ts";
+import type { AsyncResult } from "../../runtime/client/async_result.ts";
+import { ResultTimeoutError } from "../../runtime/client/get_options.ts";
 import { TaskError, TaskRevokedError } from "../../runtime/protocol/errors.ts";
 import { encodeFailure, encodeState, encodeSuccess } from "../../runtime/protocol/result_meta.ts";
 import { FakeClock } from "../fake_clock.ts";

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import {
   App,
+  type AsyncResult,
   chain,
+  chord,
   chunks,
   group,
+  GroupResult,
   map,
   type Signature,
   starmap,
@@ -14,6 +17,7 @@ import {
   TaskError,
   uid,
 } from "../../mod.ts";
+import { encodeTask } from "../../runtime/protocol/task_message.ts";
 import { secondCopy } from "../../runtime/protocol/wire_message.ts";
 import { startTesting, type Testing } from "../../runtime/testing.ts";
 import { messageOf } from "../../runtime/workflow/message.ts";
@@ -96,6 +100,8 @@ describe("a chain", () => {
     assert.deepEqual(await second, [second.id, first.id, first.id, null]);
     const meta = (await app.AsyncResult(first.id).meta())!;
     assert.deepEqual(meta.children, [[[second.id, null], null]]);
+    const [child] = await app.AsyncResult(first.id).children;
+    assert.deepEqual(await child, [second.id, first.id, first.id, null]);
   });
 
   it("of one step is that step, and arguments of the call come first", async () => {
@@ -131,6 +137,9 @@ describe("a chain", () => {
     assert.equal(await result.parent, 3);
     const [, parts] = result.results;
     assert.equal(await parts.parent, 6);
+    const [child] = await (result.parent as AsyncResult).children;
+    assert.ok(child instanceof GroupResult);
+    assert.deepEqual([child.id, await child], [result.id, [13, 7]]);
   });
 
   it("with a group in the middle is a chord, which is refused before anything is sent", async () => {
@@ -198,6 +207,13 @@ describe("links", () => {
       .delay();
     await idle();
     assert.deepEqual(new Set(seen.map(String)), new Set(["6", "3,a", "3,b"]));
+  });
+
+  it("stand in the options of a call, too", async () => {
+    const { f, idle } = await start();
+    await f.add.applyAsync({ args: [1, 2], link: [f.note.s("signature"), { task: "t.note", args: ["parts"] }] });
+    await idle();
+    assert.deepEqual(seen, [[3, "signature"], [3, "parts"]]);
   });
 
   it("have ids of their own that do not change, whoever sends them", async () => {
@@ -286,7 +302,6 @@ describe("the tasks that every worker has", () => {
 it("a part of a chord is refused, because nobody here would count it", async () => {
   const { app, f } = await start();
   const broker = await app.transport();
-  const { encodeTask } = await import("../../runtime/protocol/task_message.ts");
   const body = f.sum.s().toJSON();
   await broker.publish([
     encodeTask({ id: "part", task: "t.add", args: [1, 2], kwargs: {}, queue: "celery", chord: body }),
@@ -315,6 +330,19 @@ describe("a task that comes a second time", () => {
     await broker.publish(messages.map(secondCopy));
     await idle();
     assert.deepEqual(seen, [...once, [3]]);
+  });
+
+  it("and is followed by what can't be sent here is left as it is", async () => {
+    const { f, app, idle } = await start();
+    const broker = await app.transport();
+    const sum = f.add.s(1, 2).applyAsync({ taskId: "sum" });
+    assert.equal(await sum, 3);
+    const next = chord([f.add.s(4)], f.sum.s()).toJSON();
+    const again = encodeTask({ id: "sum", task: "t.add", args: [1, 2], kwargs: {}, queue: "celery", chain: [next] });
+    await broker.publish([secondCopy(again)]);
+    await idle();
+    assert.equal(await sum.status, "SUCCESS");
+    assert.equal(await f.add(5, 6), 11);
   });
 
   it("and succeeds after it failed lets its chain go on", async () => {

@@ -148,6 +148,12 @@ describe("signatures", () => {
     });
   });
 
+  it("are linked once, whatever their arguments are", () => {
+    const link = app.signature("t.f", [2n ** 70n, new Date(0)]);
+    const links = add.s(1).link(link).link(link).link(add.s(2)).toJSON().options.link;
+    assert.deepEqual((links as SignatureJson[]).map(({ task }) => task), ["t.f", "tasks.add"]);
+  });
+
   it("put together are flat: chains in chains, groups with one member, groups before a step", () => {
     const tasks = (signature: Signature<never, unknown, unknown>) =>
       (signature.toJSON().kwargs.tasks as SignatureJson[]).map(({ task }) => task);
