@@ -90,6 +90,7 @@ describe("Captured messages of Celery 5.2", () => {
 
       it("all went their way: none is ready, none is held", async () => {
         const lengths = await (await app.transport()).lengths(["celery", "other"]);
+        assert.deepEqual(lengths.map(({ ready, unacked }) => [ready, unacked]), [[0, 0], [0, 0]]);
         assert.equal(await redis.hlen("unacked"), 0);
       });
 

@@ -211,7 +211,10 @@ describe("links", () => {
 
   it("stand in the options of a call, too", async () => {
     const { f, idle } = await start();
-    await f.add.applyAsync({ args: [1, 2], link: [f.note.s("signature"), { task: "t.note", args: ["parts"] }] });
+    await f.add.applyAsync({
+      args: [1, 2],
+      link: [f.note.s("signature"), { task: "t.note", args: ["parts"] }],
+    });
     await idle();
     assert.deepEqual(seen, [[3, "signature"], [3, "parts"]]);
   });
@@ -338,7 +341,14 @@ describe("a task that comes a second time", () => {
     const sum = f.add.s(1, 2).applyAsync({ taskId: "sum" });
     assert.equal(await sum, 3);
     const next = chord([f.add.s(4)], f.sum.s()).toJSON();
-    const again = encodeTask({ id: "sum", task: "t.add", args: [1, 2], kwargs: {}, queue: "celery", chain: [next] });
+    const again = encodeTask({
+      id: "sum",
+      task: "t.add",
+      args: [1, 2],
+      kwargs: {},
+      queue: "celery",
+      chain: [next],
+    });
     await broker.publish([secondCopy(again)]);
     await idle();
     assert.equal(await sum.status, "SUCCESS");
