@@ -27,6 +27,7 @@ import {
   encodeSuccess,
   isReady,
 } from "../protocol/result_meta.ts";
+import type { Following } from "../protocol/chord.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultSource } from "./async_result.ts";
@@ -112,7 +113,7 @@ export class Eager {
         finished: (reports) => this.#finished(reports),
         follow: (follow) => {
           for (let i = 0; i < follow.length; i += 2) {
-            this.#follow.set(follow[i] as Job, follow[i + 1] as readonly WireMessage[]);
+            this.#follow.set(follow[i] as Job, (follow[i + 1] as Following).messages);
           }
         },
         state: ([id, state, text]) => {

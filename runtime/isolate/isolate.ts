@@ -5,7 +5,7 @@
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import type { GivenSettings, Settings } from "../config/settings.ts";
 import type { HubAnswer, HubLink, HubPlace } from "../hub/port.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
+import type { Following } from "../protocol/chord.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import type { ModuleFile } from "./load_modules.ts";
 import type { Confinement } from "./permissions.ts";
@@ -122,10 +122,10 @@ export const Report = {
 } as const;
 
 /**
- * What is to be published before jobs are settled, ahead of the reports of these jobs: job, messages, job, messages, and so
- * on. Only a job that something follows has an entry.
+ * What is to be done before jobs are settled, ahead of the reports of these jobs: job, what follows it, job, and so on. Only
+ * a job that something follows has an entry.
  */
-export type FollowReport = readonly (Job | readonly WireMessage[])[];
+export type FollowReport = readonly (Job | Following)[];
 
 /**
  * A state stored while a task runs: id, state, text, seconds to keep it, where the caller waits for it; and of a task that will

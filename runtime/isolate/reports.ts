@@ -1,5 +1,5 @@
 /** What an isolate has finished and not told yet: from **run** to **settle**, several reports a message. */
-import type { WireMessage } from "../protocol/wire_message.ts";
+import type { Following } from "../protocol/chord.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import type { FollowReport } from "./isolate.ts";
 
@@ -24,7 +24,7 @@ export class Reports {
   readonly #slowest = new Map<string, number>();
   #waiting: (number | string)[] = [];
   /** What follows jobs whose reports wait. */
-  #follow: (Job | readonly WireMessage[])[] = [];
+  #follow: (Job | Following)[] = [];
   #busy = 0;
   #last = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -40,9 +40,9 @@ export class Reports {
     this.#postFollow = postFollow;
   }
 
-  /** Adds what is to be published when a job is settled, before its report. */
-  follow(job: Job, messages: readonly WireMessage[]): void {
-    this.#follow.push(job, messages);
+  /** Adds what is to be done when a job is settled, before its report. */
+  follow(job: Job, following: Following): void {
+    this.#follow.push(job, following);
   }
 
   /** Adds what became of a job. */

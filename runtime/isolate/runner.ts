@@ -547,8 +547,8 @@ export class Runner {
   /** Hands over what goes out when a run is settled: the message of its retry, and what follows it in its workflow. */
   #follow({ job, context, follow = [] }: Run): void {
     const retry = context && retryOf(context);
-    if (retry !== undefined) this.#reports.follow(job, [retry.message, ...follow]);
-    else if (follow.length > 0) this.#reports.follow(job, follow);
+    if (retry !== undefined) this.#reports.follow(job, { messages: [retry.message, ...follow] });
+    else if (follow.length > 0) this.#reports.follow(job, { messages: follow });
   }
 
   #expire(run: Run): void {
@@ -563,7 +563,7 @@ export class Runner {
     if (followsFailure(request)) {
       this.#neverReached(request, { name: request.task, options: {} }, error, null);
       const follow = this.#sendErrbacks(request, request.errbacks ?? []);
-      if (follow !== undefined) this.#reports.follow(job, follow);
+      if (follow !== undefined) this.#reports.follow(job, { messages: follow });
     }
     this.#reports.add(job, Report.DEAD, request.id, this.#outcomes.refusal(request, error), reason);
   }

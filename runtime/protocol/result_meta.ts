@@ -139,7 +139,7 @@ const BUILTINS = new Set(
 );
 
 /** `exc_lang` is not Celery's: Python passes over it, our callers learn from it where the task ran. */
-function encodeError(error: unknown, taskModule: string): string {
+export function encodeError(error: unknown, taskModule: string): string {
   const { name, module, args, message } = isRecord(error) ? error : {} as Record<string, unknown>;
   const type = typeof name === "string" && name !== "" ? name : "Error";
   const hasArgs = Array.isArray(args);

@@ -4,6 +4,7 @@
  * else in the code knows which one runs.
  */
 import type { RevokedIds } from "../transport/revoked_ids.ts";
+import type { ChordStore, GroupStore } from "./chord_store.ts";
 
 /** One state of one task on its way into a store. */
 export interface StoredResult {
@@ -24,6 +25,10 @@ export interface ResultStore extends AsyncDisposable {
   readonly name: string;
   /** Ids of tasks that are not to run any more, for a broker that can't keep them. */
   readonly revoked?: RevokedIds;
+  /** The parts of chords that have ended; without it chords are refused before anything is sent, as Celery refuses them. */
+  readonly chords?: ChordStore;
+  /** Groups that were saved to be found by their ids. */
+  readonly groups?: GroupStore;
 
   /** Opens what the store needs. @throws {BrokerUnavailableError} when it cannot be reached. */
   connect(signal?: AbortSignal): Promise<void>;

@@ -6,8 +6,8 @@ import type { Clock } from "../clock.ts";
 import type { Job } from "../isolate/claim_board.ts";
 import { JobNumbers } from "../isolate/claim_board.ts";
 import type { FollowReport, Isolate, Lifetime } from "../isolate/isolate.ts";
+import type { Following } from "../protocol/chord.ts";
 import { peekTask } from "../protocol/task_message.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
 
 /** How much work, in ms, is handed to an isolate ahead of time. */
@@ -52,8 +52,8 @@ export class Lane {
   readonly #numbers = new JobNumbers();
   /** In the order they were handed over. */
   readonly #held = new Map<Job, Delivery>();
-  /** What is to be published when a job is settled, from when the isolate told it until the job's report. */
-  readonly #follow = new Map<Job, readonly WireMessage[]>();
+  /** What is to be done when a job is settled, from when the isolate told it until the job's report. */
+  readonly #follow = new Map<Job, Following>();
   readonly #handedOver = new Float64Array(JobNumbers.capacity);
   /** When jobs that have a hard limit are over it, by the monotonic clock; 0 where that is not known yet. */
   #deadlines: Float64Array | undefined;
@@ -148,12 +148,12 @@ export class Lane {
   /** Keeps what follows jobs that are about to be reported. */
   keepFollow(follow: FollowReport): void {
     for (let i = 0; i < follow.length; i += 2) {
-      this.#follow.set(follow[i] as Job, follow[i + 1] as readonly WireMessage[]);
+      this.#follow.set(follow[i] as Job, follow[i + 1] as Following);
     }
   }
 
   /** Gives out what follows a job; mostly nothing. */
-  takeFollow(job: Job): readonly WireMessage[] | undefined {
+  takeFollow(job: Job): Following | undefined {
     if (this.#follow.size === 0) return undefined;
     const follow = this.#follow.get(job);
     this.#follow.delete(job);

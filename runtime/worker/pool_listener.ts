@@ -3,19 +3,19 @@ import type { RelayAnswer } from "../channel/relay.ts";
 import type { HubEntrance } from "../hub/port.ts";
 import type { Death, IsolateLine, LogReport, StateReport } from "../isolate/isolate.ts";
 import type { RecallAnswer } from "../isolate/recollection.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
+import type { Following } from "../protocol/chord.ts";
 import type { Delivery } from "../transport/transport.ts";
 
 /** Hears a pool. */
 export interface PoolListener {
-  /** A job is finished; see `isolate.ts` for what a report says. `follow` is to be published before it is settled. */
+  /** A job is finished; see `isolate.ts` for what a report says. `follow` is to be done before it is settled. */
   finished(
     delivery: Delivery,
     report: number,
     id: string,
     text: string,
     extra: number | string,
-    follow?: readonly WireMessage[],
+    follow?: Following,
   ): void;
   /** All jobs of one message from an isolate were told, or there is more room than before. */
   reported(): void;

@@ -1,6 +1,6 @@
 /** What a report from an isolate means for its delivery: **settle**. Pure, so that the rules stand in one place. */
 import { Report } from "../isolate/isolate.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
+import type { Following } from "../protocol/chord.ts";
 import type { Delivery, Settlement } from "../transport/transport.ts";
 
 const STATES: Readonly<Record<number, string>> = {
@@ -22,12 +22,12 @@ export function settlementOf(
   text: string,
   extra: number | string,
   ttl: number,
-  follow?: readonly WireMessage[],
+  follow?: Following,
 ): Settlement {
   const settlement = outcomeOf(delivery, report, id, text, extra, ttl);
-  if (follow === undefined) return settlement;
+  if (follow === undefined || follow.messages.length === 0) return settlement;
   const { queue } = delivery;
-  const addressed = follow.map((message) =>
+  const addressed = follow.messages.map((message) =>
     message.exchange === "" && message.routingKey === "" ? { ...message, routingKey: queue } : message
   );
   return { ...settlement, follow: addressed };

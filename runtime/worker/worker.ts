@@ -10,6 +10,7 @@ import { Report } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
 import { withResolvers } from "../platform.ts";
+import type { Following } from "../protocol/chord.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
@@ -450,7 +451,7 @@ export class Worker implements AsyncDisposable {
     id: string,
     text: string,
     extra: number | string,
-    follow?: readonly WireMessage[],
+    follow?: Following,
   ): void {
     const waits = report === Report.DELAYED && this.#phase === "running";
     if (waits && this.#near.keep(delivery, extra as number)) return;
