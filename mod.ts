@@ -35,6 +35,9 @@ export { type GetOptions, ResultTimeoutError } from "./runtime/client/get_option
 export { GroupResult, type GroupSource, type PartResult } from "./runtime/client/group_result.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
+export type { GraphOptions } from "./runtime/client/result_tree.ts";
+export type { ResultTuple } from "./runtime/client/result_tuple.ts";
+export type { GroupTexts, SavedGroups } from "./runtime/client/saved_groups.ts";
 export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";
 export {
   type AnySignature,

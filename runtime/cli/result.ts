@@ -11,6 +11,7 @@ interface Flags {
   readonly traceback?: true;
   readonly json?: true;
   readonly forget?: true;
+  readonly tree?: true;
 }
 
 /** Makes the command. */
@@ -22,12 +23,14 @@ export function resultCommand(): Command {
     .option("--timeout <seconds>", "wait for it that long (default: not at all)", seconds)
     .option("--traceback", "the trace of a failed task, on standard output")
     .option("-j, --json", "all that is stored: state, result, traceback, time")
+    .option("--tree", "the task and all that has followed it, each with its state, however far they are")
     .option("--forget", "delete it once it is printed")
     .action(result);
   return withExamples(command, [
     ["celeriac result 01990a5d-ac96-774b-bcce-b302099a8057", "its value, or its error and exit code 1"],
     ["celeriac result 01990a5d-ac96-774b-bcce-b302099a8057 --timeout 10", "wait up to 10 seconds"],
     ["celeriac result 01990a5d-ac96-774b-bcce-b302099a8057 --json", "state, result, traceback, time"],
+    ["celeriac result 01990a5d-ac96-774b-bcce-b302099a8057 --tree", "the workflow that it has begun"],
   ]);
 }
 
@@ -35,6 +38,11 @@ async function result(id: string, _flags: unknown, command: Command): Promise<vo
   await withApp<Flags>(command, async (app, { flags }) => {
     const result = app.AsyncResult(id);
     if (flags.timeout !== undefined) await result.get({ timeout: flags.timeout, propagate: false });
+    if (flags.tree) {
+      console.log(await result.graph());
+      if (flags.forget) await result.forget();
+      return;
+    }
     const meta = await result.meta();
     const state = meta?.status ?? "PENDING";
     if (flags.json) {

@@ -34,6 +34,7 @@ import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher } from "./publisher.ts";
 import { ResultWaiter } from "./result_waiter.ts";
+import { SavedGroups, storedGroupTexts } from "./saved_groups.ts";
 import { celeryOptions, Signature, type SignatureOptions, type SignatureSender } from "./signature.ts";
 import { Timers, type TimersOptions } from "./timers.ts";
 
@@ -76,6 +77,8 @@ export class App implements AsyncDisposable, SignatureSender {
   readonly control: Control;
   /** Messages that could not be run. */
   readonly dead: DeadLetters;
+  /** Groups that were saved, see {@linkcode GroupResult.save} (Celery: `app.GroupResult`). */
+  readonly GroupResult: SavedGroups;
   /** Timers that tasks have set by `ctx.callAfter` and the like. */
   readonly timers: Timers;
   readonly #clock: Clock;
@@ -146,12 +149,14 @@ export class App implements AsyncDisposable, SignatureSender {
       listen: (id, listener) => this.#waiter.listen(id, listener),
       messages: new Messages(messagesUrl(this.settings), clock),
       forget: async (id) => await (await this.results()).forget([id]),
+      groups: storedGroupTexts(() => this.results(), this.settings.resultExpires),
       revoke: async (id, options) => void await this.control.revoke(id, options),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
         return () => clock.cancel(handle);
       },
     };
+    this.GroupResult = new SavedGroups(this.#source);
   }
 
   /**
@@ -181,7 +186,7 @@ export class App implements AsyncDisposable, SignatureSender {
     kwargs: Readonly<Record<string, unknown>> = {},
     options: CallOptions = {},
   ): AsyncResult<Result> {
-    return this.#send(name, args, kwargs, options, {});
+    return recorded(this.#send<Result>(name, args, kwargs, options, {}));
   }
 
   /**
@@ -251,7 +256,7 @@ export class App implements AsyncDisposable, SignatureSender {
           this.#publisher.publish(messages[i], this.settings.publishTimeout),
       );
     });
-    return this.#resultOf(result, published);
+    return recorded(this.#resultOf(result, published));
   }
 
   /** The result of a plan. What is not sent at once is sent with what it follows. */
@@ -288,14 +293,14 @@ export class App implements AsyncDisposable, SignatureSender {
     run?: TaskFunction,
   ): AsyncResult<Result> {
     const { args = [], kwargs = {}, ...call } = options;
-    if (typeof name === "string") return this.#send(name, args, kwargs, call, task, run);
+    if (typeof name === "string") return recorded(this.#send<Result>(name, args, kwargs, call, task, run));
     const taskId = call.taskId ?? uid();
     this.#eager?.expect(taskId);
     const published = name.then((name) =>
       this.#send(name, args, kwargs, { ...call, taskId }, task, run).published
     );
     const lost = (error: unknown) => tellLost(`Task [${taskId}]`, error);
-    return new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost });
+    return recorded(new AsyncResult<Result>(taskId, this.#source, { task: undefined, published, lost }));
   }
 
   /**
@@ -444,6 +449,16 @@ async function connect<T extends AsyncDisposable & { connect(signal: AbortSignal
     await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What a running task sends is one of its children: of several steps the first, which has the others as its own. */
+function recorded<Sent extends PartResult>(sent: Sent): Sent {
+  const parent = currentTask();
+  if (parent === undefined) return sent;
+  let first: PartResult = sent;
+  while (first.parent !== undefined) first = first.parent;
+  parent.addTrail(first);
+  return sent;
 }
 
 /** When the broker has what leads to this result. */

@@ -8,8 +8,11 @@ import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { RevokeOptions } from "./control.ts";
 import { type GetOptions, LONGEST_TIMER_MS, ResultTimeoutError } from "./get_options.ts";
-import { GroupResult, type PartResult } from "./group_result.ts";
+import type { PartResult } from "./group_result.ts";
 import { ResultMessages } from "./result_messages.ts";
+import { drawTree, type GraphOptions } from "./result_tree.ts";
+import { resultsOf, type ResultTuple } from "./result_tuple.ts";
+import type { GroupTexts } from "./saved_groups.ts";
 
 const log = getLogger(["celeriac", "client"]);
 
@@ -31,6 +34,8 @@ export interface ResultSource {
     close(): Promise<void>;
   };
   forget(id: string): Promise<void>;
+  /** Groups that are saved by their ids. */
+  readonly groups: GroupTexts;
   /** Lets the task not run any more. */
   revoke(id: string, options?: RevokeOptions): Promise<void>;
   /** Calls `run` after `ms`; the result takes it back. */
@@ -96,11 +101,29 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
   }
 
   /**
-   * The results of what has followed it, once it has ended: the next step of its chain, its callbacks. An id is all that is
-   * known of them.
+   * The results of what has followed it, once it has ended: what the task has called itself, its callbacks, the next step of
+   * its chain. An id is all that is known of them.
    */
   get children(): Promise<PartResult[]> {
-    return this.#now().then((meta) => (meta?.children ?? []).flatMap((each) => resultOf(each, this.#source)));
+    return this.#now().then((meta) =>
+      (meta?.children ?? []).flatMap((each) => resultsOf(each, this.#source))
+    );
+  }
+
+  /** Its id and those of the steps before it, as Celery writes them (`as_tuple`). */
+  asTuple(): ResultTuple {
+    return [[this.id, this.parent?.asTuple() ?? null], null];
+  }
+
+  /**
+   * The whole workflow as text, a line each (Celery: `graph`): from the first step that is known to lead here down to all that
+   * has followed so far, each with its state and, once it has ended, its value or error. Names are known of what was called
+   * here, and with the setting `resultExtended`.
+   *
+   * @throws {BrokerUnavailableError} When the store could not be reached.
+   */
+  graph(options?: GraphOptions): Promise<string> {
+    return drawTree(this as AsyncResult<unknown>, options);
   }
 
   /** The store's key of the result (`celery-task-meta-ID`). */
@@ -299,18 +322,4 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
     const text = await this.#source.fetch(this.id);
     return this.#meta = text === null ? undefined : decodeResult(text);
   }
-}
-
-/** A result as Celery writes it among the children of another: `[[id, parent], parts]`. What is none is left out. */
-function resultOf(tuple: unknown, source: ResultSource): PartResult[] {
-  if (!Array.isArray(tuple) || !Array.isArray(tuple[0])) return [];
-  const [[id, before], parts] = tuple as [[unknown, unknown], unknown];
-  if (typeof id !== "string") return [];
-  const [known] = resultOf(before, source);
-  const parent = known && (() => known);
-  if (Array.isArray(parts)) {
-    return [new GroupResult(id, parts.flatMap((part) => resultOf(part, source)), source, parent)];
-  }
-  const published = Promise.resolve();
-  return [new AsyncResult(id, source, { task: undefined, published, lost: () => {}, parent })];
 }

@@ -34,6 +34,7 @@ import type { ResultSource } from "./async_result.ts";
 import { EagerTimers } from "./eager_timers.ts";
 import { Messages } from "./messages.ts";
 import type { StateListener } from "./result_waiter.ts";
+import { keptGroupTexts } from "./saved_groups.ts";
 
 const log = getLogger(["celeriac", "task"]);
 
@@ -136,6 +137,7 @@ export class Eager {
       listen: (id, listener) => this.#listen(id, listener),
       messages: new Messages(messages, clock),
       forget: (id) => Promise.resolve(this.#store(id, null)),
+      groups: keptGroupTexts(),
       // It ran when it was called, or runs.
       revoke: () => Promise.resolve(),
       after: (ms, run) => {

@@ -1,7 +1,11 @@
 /** The results of a group of tasks, as one: what a caller holds after **publish**. */
 import type { AsyncResult } from "./async_result.ts";
 import type { RevokeOptions } from "./control.ts";
+import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { type GetOptions, LONGEST_TIMER_MS, ResultTimeoutError } from "./get_options.ts";
+import { drawTree, type GraphOptions } from "./result_tree.ts";
+import type { ResultTuple } from "./result_tuple.ts";
+import type { GroupTexts } from "./saved_groups.ts";
 
 /** A part of a group: the result of a task, or of a group that ends a chain. */
 export type PartResult = AsyncResult<unknown> | GroupResult<readonly unknown[]>;
@@ -10,6 +14,8 @@ export type PartResult = AsyncResult<unknown> | GroupResult<readonly unknown[]>;
 export interface GroupSource {
   /** Calls `run` after `ms`; the result takes it back. */
   after(ms: number, run: () => void): () => void;
+  /** Groups that are saved by their ids. */
+  readonly groups: GroupTexts;
 }
 
 /**
@@ -144,6 +150,32 @@ export class GroupResult<Results extends readonly unknown[] = unknown[]> impleme
   async completedCount(): Promise<number> {
     const each = this.results.map(async (result) => await result.successful() ? 1 : 0);
     return (await Promise.all(each)).reduce((sum: number, one) => sum + one, 0);
+  }
+
+  /** Its id and those of its parts, as Celery writes them (`as_tuple`). */
+  asTuple(): ResultTuple {
+    return [[this.id, this.parent?.asTuple() ?? null], this.results.map((result) => result.asTuple())];
+  }
+
+  /** The whole workflow as text, see {@linkcode AsyncResult.graph}. */
+  graph(options?: GraphOptions): Promise<string> {
+    return drawTree(this as unknown as PartResult, options);
+  }
+
+  /**
+   * Saves which results it consists of, for whoever restores it by its id: `app.GroupResult.restore(id)`, or Celery. It is
+   * kept as long as results are (`resultExpires`).
+   *
+   * @throws {WorkflowError} When the result store keeps no groups: `rpc://` does not, as in Celery.
+   * @throws {BrokerUnavailableError} When the store could not be reached.
+   */
+  async save(): Promise<void> {
+    await this.#source.groups.save(this.id, stringifyPythonJson({ result: this.asTuple() }));
+  }
+
+  /** Drops what {@linkcode GroupResult.save} has saved. The results of its parts stay. */
+  async delete(): Promise<void> {
+    await this.#source.groups.delete(this.id);
   }
 
   /** Lets no part run any more, see {@linkcode AsyncResult.revoke}. */

@@ -2,6 +2,35 @@
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { ResultStore, ResultWatch } from "../results/result_store.ts";
 
+/**
+ * What is to be called when a signal aborts. All parts of a group wait with one signal, and a signal's own list of listeners
+ * is searched from end to end for each of them.
+ */
+class Abandonments {
+  readonly #known = new WeakMap<
+    AbortSignal,
+    { readonly each: Set<() => void>; readonly heard: () => void }
+  >();
+
+  add(signal: AbortSignal, abandon: () => void): void {
+    let known = this.#known.get(signal);
+    if (known === undefined) {
+      const each = new Set<() => void>();
+      known = { each, heard: () => [...each].forEach((abandon) => abandon()) };
+      this.#known.set(signal, known);
+      signal.addEventListener("abort", known.heard, { once: true });
+    }
+    known.each.add(abandon);
+  }
+
+  remove(signal: AbortSignal, abandon: () => void): void {
+    const known = this.#known.get(signal);
+    if (known === undefined || !known.each.delete(abandon) || known.each.size > 0) return;
+    this.#known.delete(signal);
+    signal.removeEventListener("abort", known.heard);
+  }
+}
+
 interface Waiter {
   readonly id: string;
   readonly resolve: (meta: DecodedResult) => void;
@@ -16,6 +45,7 @@ export class ResultWaiter {
   readonly #store: () => Promise<ResultStore>;
   readonly #waiting = new Map<string, Set<Waiter>>();
   readonly #listening = new Map<string, { readonly listeners: Set<StateListener>; last: string }>();
+  readonly #abandonments = new Abandonments();
   #watch: Promise<ResultWatch> | undefined;
   /** Waited for no more; what ends in one turn of the event loop is let go of together. */
   #done: string[] = [];
@@ -38,15 +68,15 @@ export class ResultWaiter {
       const waiter: Waiter = signal === undefined ? { id, resolve, reject } : {
         id,
         resolve: (meta) => {
-          signal.removeEventListener("abort", stop);
+          this.#abandonments.remove(signal, stop);
           resolve(meta);
         },
         reject: (error) => {
-          signal.removeEventListener("abort", stop);
+          this.#abandonments.remove(signal, stop);
           reject(error);
         },
       };
-      signal?.addEventListener("abort", stop, { once: true });
+      if (signal !== undefined) this.#abandonments.add(signal, stop);
       published?.catch((error) => {
         this.#remove(waiter);
         waiter.reject(error);

@@ -2,7 +2,7 @@
 import { NotRegistered, type Retry, TaskError, TaskRevokedError } from "../protocol/errors.ts";
 import { encodeFailure, encodeState, encodeSuccess, type ResultExtra } from "../protocol/result_meta.ts";
 import type { BadMessageError, TaskRequest } from "../protocol/task_message.ts";
-import { idsAfter } from "../workflow/follow.ts";
+import { unreachedAfter } from "../workflow/chord_place.ts";
 import type { IsolateSettings, StateReport } from "./isolate.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 import { userTrace } from "./user_trace.ts";
@@ -47,7 +47,7 @@ export class Outcomes {
   ): StateReport[] {
     if (!this.#storesErrors(request, task)) return [];
     const options = { taskModule: moduleOf(task.name), traceback, retries: -1 };
-    return idsAfter(request).map((id) => {
+    return unreachedAfter(request).ids.map((id) => {
       const text = encodeFailure(id, error, this.#now(), options);
       return [id, "FAILURE", text, this.ttl(task), request.replyTo ?? undefined, request.id];
     });
@@ -58,9 +58,10 @@ export class Outcomes {
     task: Pick<RegisteredTask, "name" | "options">,
     error: unknown,
     traceback = userTrace(error),
+    children?: readonly unknown[],
   ): string {
     return this.#storesErrors(request, task)
-      ? this.#error(request, error, moduleOf(task.name), traceback)
+      ? this.#error(request, error, moduleOf(task.name), traceback, children)
       : "";
   }
 
@@ -152,8 +153,15 @@ export class Outcomes {
     error: unknown,
     taskModule: string,
     traceback = userTrace(error),
+    children?: readonly unknown[],
   ): string {
-    return encodeFailure(request.id, error, this.#now(), { taskModule, traceback, ...this.#extra(request) });
+    const options = { taskModule, traceback, ...this.#extra(request) };
+    return encodeFailure(
+      request.id,
+      error,
+      this.#now(),
+      children === undefined ? options : { ...options, children },
+    );
   }
 
   #extra(request: TaskRequest): ResultExtra | undefined {

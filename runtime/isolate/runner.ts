@@ -50,6 +50,7 @@ import {
   TaskContext,
   type TaskHost,
   timersOf,
+  trailOf,
 } from "./task_context.ts";
 import { callEndHooks, hearsOfEnds, isThenable, type RunEnd, startWithHook } from "./task_hooks.ts";
 import { type LimitsOfTask, TimeLimits } from "./time_limits.ts";
@@ -390,7 +391,7 @@ export class Runner {
     const took = performance.now() - started;
     this.#reports.ran(task.name, took);
     if (logSuccess) this.#tell(run, "info", `succeeded in ${(took / 1000).toFixed(4)}s: ${shortened(json)}`);
-    const text = stores ? this.#outcomes.success(request, json, children) : "";
+    const text = stores ? this.#outcomes.success(request, json, withTrail(run, children)) : "";
     this.#conclude(run, Report.SUCCESS, text, { status: "SUCCESS", value, traceback: null });
   }
 
@@ -411,7 +412,7 @@ export class Runner {
     const traceback = userTrace(error);
     if (isOneOf(error, task.options.throws)) this.#tell(run, "info", `raised expected: ${String(error)}`);
     else this.#tell(run, "error", `raised unexpected: ${traceback ?? String(error)}`);
-    const text = this.#outcomes.failure(request, task, error, traceback);
+    const text = this.#outcomes.failure(request, task, error, traceback, withTrail(run));
     const conclude = () => {
       this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
     };
@@ -584,6 +585,13 @@ export class Runner {
 /** What a run failed with: where its soft limit made something else give up, that limit. */
 function reasonOf({ softLimit }: Run, thrown: unknown): unknown {
   return softLimit === undefined ? thrown : softLimit.reasonOf(thrown);
+}
+
+/** What a run has sent itself comes before what follows it. */
+function withTrail({ context }: Run, followers?: readonly unknown[]): readonly unknown[] | undefined {
+  const trail = context && trailOf(context);
+  if (trail === undefined) return followers;
+  return followers === undefined ? trail : [...trail, ...followers];
 }
 
 const LONGEST_SHOWN = 1024;

@@ -57,6 +57,9 @@ export let retryOf: (context: TaskContext) => PlannedRetry | undefined;
 /** The run is over but for its hooks: it sends, reads and retries no more. */
 export let endContext: (context: TaskContext) => void;
 
+/** Results of what a run has sent, as Celery writes them; undefined where it has sent nothing. */
+export let trailOf: (context: TaskContext) => readonly unknown[] | undefined;
+
 /** The timers that a run has set; undefined where it has set none. */
 export let timersOf: (context: TaskContext) => RunTimers | undefined;
 
@@ -82,12 +85,14 @@ export class TaskContext {
   #retry: PlannedRetry | undefined;
   #hasEnded = false;
   #timers: RunTimers | undefined;
+  #trail: unknown[] | undefined;
 
   static {
     correspondenceOf = (context) => context.#correspondence;
     retryOf = (context) => context.#retry;
     endContext = (context) => void (context.#hasEnded = true);
     timersOf = (context) => context.#timers;
+    trailOf = (context) => context.#trail;
   }
 
   /** Made by the isolate for each run; `text` is its message. */
@@ -285,6 +290,15 @@ export class TaskContext {
     return this.#own;
   }
 
+  /**
+   * Records that the task has sent another one: its result is among the `children` of this one's (Celery: `add_trail`). What
+   * is sent through an app while the task runs is recorded by itself. At most 10,000 are.
+   */
+  addTrail(result: { asTuple(): unknown }): void {
+    const trail = this.#trail ??= [];
+    if (trail.length < LONGEST_TRAIL) trail.push(result.asTuple());
+  }
+
   get #own(): RunTimers {
     return this.#timers ??= this.#host.timers(this.#request);
   }
@@ -330,6 +344,9 @@ export class TaskContext {
     return this.#correspondence ??= this.#host.correspond(this.#request);
   }
 }
+
+/** A stored result names no more children than that. */
+const LONGEST_TRAIL = 10_000;
 
 /** Where a task's message came from. */
 export interface TaskDeliveryInfo {
