@@ -7,7 +7,7 @@ import type { RelayRequest } from "../channel/relay.ts";
 import { type IsolateLine, Report } from "../isolate/isolate.ts";
 import type { RecallRequest } from "../isolate/recollection.ts";
 import { decodeTask, peekTask } from "../protocol/task_message.ts";
-import { idsAfter } from "../workflow/follow.ts";
+import { unreachedAfter } from "../workflow/chord_place.ts";
 import type { PoolListener } from "./pool_listener.ts";
 
 /** A listener that hears of its own tasks only. `textOf` gives the message of a task that is in the pool which speaks. */
@@ -65,9 +65,9 @@ class Chains {
   }
 }
 
-function idsOfChain(text: string): string[] {
+function idsOfChain(text: string): readonly string[] {
   try {
-    return idsAfter(decodeTask(text, { maxBodyBytes: Infinity }));
+    return unreachedAfter(decodeTask(text, { maxBodyBytes: Infinity })).ids;
   } catch {
     // What can't be read has not run.
     return [];

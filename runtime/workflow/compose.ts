@@ -77,6 +77,48 @@ export function stepsOf(parts: readonly SignatureJson[]): SignatureJson[] {
   return steps;
 }
 
+/**
+ * Steps in which no chord has a chain as its body: what comes after the body's first step are steps of their own. Each part of
+ * a chord carries its body along, so the shorter that is, the less is sent.
+ */
+export function unrolledSteps(steps: readonly SignatureJson[]): SignatureJson[] {
+  const unrolled: SignatureJson[] = [];
+  const left = steps.toReversed();
+  for (let step = left.pop(); step !== undefined; step = left.pop()) {
+    const body = kindOf(step) === "chord" ? bodyOf(step) : null;
+    if (body === null) unrolled.push(step);
+    else if (kindOf(body) === "chain" && tasksOf(body).length > 0) {
+      const { link: _, link_error: __, ...options } = body.options;
+      const [first, ...rest] = unchained(body);
+      const begun = { ...first, options: mergedOptions(first.options, options) };
+      left.push(...rest.toReversed(), withBody(step, () => begun));
+    } else if (kindOf(body) === "group" && left.length > 0) {
+      // What comes next is called once, with the results of all.
+      const next = left.pop()!;
+      left.push(withBody(step, () => chainOf([body, next])));
+    } else unrolled.push(step);
+  }
+  return unrolled;
+}
+
+/** The header of a chord: a list of parts, or a group that may have options of its own. */
+export function headerOf({ kwargs }: SignatureJson): {
+  readonly tasks: readonly SignatureJson[];
+  readonly options: Options;
+} {
+  const header = kwargs.header as SignatureJson | readonly SignatureJson[];
+  if (Array.isArray(header)) return { tasks: header, options: {} };
+  const signature = header as SignatureJson;
+  return kindOf(signature) === "group"
+    ? { tasks: tasksOf(signature), options: signature.options }
+    : { tasks: [signature], options: {} };
+}
+
+/** The body of a chord, which may still be missing. */
+export function bodyOf({ kwargs }: SignatureJson): SignatureJson | null {
+  return kwargs.body as SignatureJson | null ?? null;
+}
+
 /** Options put over those that a signature has, but for those that must stay: its group and its stamps. */
 export function mergedOptions(own: Options, given: Options): Options {
   const keys = Object.keys(given);
@@ -106,8 +148,9 @@ export function withArguments(
   };
 }
 
-/** A signature with a link more: of a group its first part has it, without the result. */
+/** A signature with a link more: of a group its first part has it, without the result; of a chord its body. */
 export function withLink(signature: SignatureJson, link: SignatureJson): SignatureJson {
+  if (hasBody(signature)) return withBody(signature, (body) => withLink(body!, link));
   if (kindOf(signature) !== "group") return withListed(signature, "link", link);
   const [first, ...rest] = tasksOf(signature);
   return first === undefined
@@ -115,8 +158,9 @@ export function withLink(signature: SignatureJson, link: SignatureJson): Signatu
     : withTasks(signature, [withLink(first, { ...link, immutable: true }), ...rest]);
 }
 
-/** A signature with an error callback more: of a group each part has it. */
+/** A signature with an error callback more: of a group each part has it, of a chord its body. */
 export function withErrorLink(signature: SignatureJson, link: SignatureJson): SignatureJson {
+  if (hasBody(signature)) return withBody(signature, (body) => withErrorLink(body!, link));
   return kindOf(signature) === "group"
     ? withTasks(signature, tasksOf(signature).map((task) => withErrorLink(task, link)))
     : withListed(signature, "link_error", link);
@@ -137,11 +181,16 @@ export function withStamps(signature: SignatureJson, stamps: Options): Signature
     case "task":
       return { ...signature, options: stamped };
     case "chord": {
-      const { header, body } = signature.kwargs as { header: SignatureJson[]; body: SignatureJson | null };
+      const { header } = signature.kwargs as { header: SignatureJson | SignatureJson[] };
+      const body = bodyOf(signature);
       return {
         ...signature,
         options: stamped,
-        kwargs: { ...signature.kwargs, header: header.map(each), body: body && each(body) },
+        kwargs: {
+          ...signature.kwargs,
+          header: Array.isArray(header) ? header.map(each) : each(header),
+          body: body && each(body),
+        },
       };
     }
     default:
@@ -183,7 +232,12 @@ function isEmptyGroup(part: SignatureJson): boolean {
 }
 
 function upgraded(group: SignatureJson, body: SignatureJson): SignatureJson {
-  return { ...chordOf(tasksOf(group), body), options: group.options };
+  const header = Object.keys(group.options).length === 0 ? tasksOf(group) : group;
+  return composed("chord", { kwargs: {}, header, body });
+}
+
+function hasBody(signature: SignatureJson): boolean {
+  return kindOf(signature) === "chord" && bodyOf(signature) !== null;
 }
 
 function withBody(
@@ -192,7 +246,7 @@ function withBody(
 ): SignatureJson {
   return {
     ...chord,
-    kwargs: { ...chord.kwargs, body: change(chord.kwargs.body as SignatureJson | null) },
+    kwargs: { ...chord.kwargs, body: change(bodyOf(chord)) },
   };
 }
 

@@ -3,18 +3,19 @@
  * callbacks. Ids come from the signatures, or else from the id of the task that they follow, so that a second run of it sends
  * nothing new: what follows it is known by its ids, and marked as perhaps a second copy.
  */
-import type { Settings } from "../config/settings.ts";
 import { compileRoutes } from "../config/task_routes.ts";
+import type { Settings } from "../config/settings.ts";
+import type { ChordStart, EndedPart, Following } from "../protocol/chord.ts";
 import type { SignatureJson } from "../protocol/signature.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import { derivedId } from "../protocol/uid.ts";
 import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
 import { type CallSurroundings, messageOf, type TaskDefaults } from "./message.ts";
-import { idsOf, planCall, type PlannedResult } from "./plan.ts";
+import { errbacksOf } from "./chord_place.ts";
+import { type Plan, planCall, type PlannedResult, WorkflowError } from "./plan.ts";
 
 /** What follows a task. */
-export interface Followed {
-  readonly messages: readonly WireMessage[];
+export interface Followed extends Following {
   /** The results of what follows, as Celery writes them. */
   readonly children: readonly unknown[];
 }
@@ -40,10 +41,20 @@ export function followsFailure({ errbacks, chain }: TaskRequest): boolean {
   return isFilled(errbacks) || isFilled(chain);
 }
 
-/** The tasks of a chain that will not run, because the one before them has failed. */
-export function idsAfter({ chain }: TaskRequest): string[] {
-  return (chain ?? []).flatMap(idsOf);
+/** Nobody could count the parts of a chord where results go to their callers. @throws {WorkflowError} There. */
+export function refuseChordsOf({ brokerUrl, resultBackend }: Settings): void {
+  if (!/^(rpc|amqps?|pyamqp):/i.test(resultBackend ?? brokerUrl)) return;
+  throw new WorkflowError(
+    "a chord, or a group with a step after it, needs a result store that can count its parts, and results by rpc:// go to " +
+      "their callers: set resultBackend to redis://, sqlite: or the like, for the workers, too",
+  );
 }
+
+/** A signature that follows, and the options that it is called with. */
+type Call = readonly [SignatureJson, Readonly<Record<string, unknown>>];
+
+/** What is known of a task that others follow. */
+type Followable = Pick<TaskRequest, "id" | "rootId" | "redelivered"> & { readonly replyTo?: string | null };
 
 export class Follow {
   readonly #options: FollowOptions;
@@ -62,43 +73,67 @@ export class Follow {
    */
   success(request: TaskRequest, value: unknown): Followed {
     const { callbacks, chain } = request;
-    const calls: [SignatureJson, Readonly<Record<string, unknown>>][] = (callbacks ?? []).map((
-      each,
-    ) => [each, {}]);
+    const calls: Call[] = (callbacks ?? []).map((each) => [each, {}]);
     // In reverse: the last one is next, and takes the rest along.
     const next = chain?.at(-1);
     if (next !== undefined) calls.push([next, { chain: chain!.slice(0, -1) }]);
-    return this.#call(request, calls, [value]);
+    return this.#call(request, calls, [value], request.id);
   }
 
   /** The error callbacks that are sent: they are told which task has failed. @throws As {@linkcode Follow.success}. */
-  failure(request: TaskRequest, errbacks: readonly SignatureJson[]): Followed {
-    return this.#call(request, errbacks.map((each) => [each, {}]), [request.id]);
+  failure(request: Followable, errbacks: readonly SignatureJson[]): Followed {
+    return this.#call(request, errbacks.map((each) => [each, {}]), [request.id], request.id);
   }
 
-  #call(
-    request: TaskRequest,
-    calls: readonly (readonly [SignatureJson, Readonly<Record<string, unknown>>])[],
-    args: readonly unknown[],
-  ): Followed {
+  /**
+   * The body of a chord, called with what its parts have given, once all of them have ended. Whichever was the last one, it
+   * has the same ids.
+   *
+   * @param part The one that made it complete.
+   * @throws As {@linkcode Follow.success}.
+   */
+  body(part: EndedPart, values: readonly unknown[]): Followed {
+    return this.#call({ ...part, id: part.taskId }, [[part.body, {}]], [values], part.groupId);
+  }
+
+  /** The error callbacks of a body that can't be called, because a part has failed. @throws As {@linkcode Follow.success}. */
+  bodyFailure(part: EndedPart): Following {
+    const each = errbacksOf(part.body).map(({ id, errbacks }) => this.failure({ ...part, id }, errbacks));
+    return {
+      messages: each.flatMap(({ messages }) => messages),
+      chords: each.flatMap(({ chords = [] }) => chords),
+    };
+  }
+
+  /** `origin` is what ids are derived from. */
+  #call(request: Followable, calls: readonly Call[], args: readonly unknown[], origin: string): Followed {
     let position = 0;
-    const newId = () => derivedId(request.id, position++);
+    const newId = () => derivedId(origin, position++);
     const surroundings = this.#surroundings(request);
     const messages: WireMessage[] = [];
+    const chords: ChordStart[] = [];
     const children: unknown[] = [];
     for (const [signature, options] of calls) {
       const replyTo = request.replyTo ?? undefined;
-      const plan = planCall(signature, { args, options, newId, replyTo });
+      const plan = this.#allowed(planCall(signature, { args, options, newId, replyTo }));
       for (const call of plan.calls) {
         const message = messageOf(call, surroundings);
         messages.push(request.redelivered ? secondCopy(message) : message);
       }
+      for (const chord of plan.chords) {
+        chords.push({ ...chord, ttl: this.#options.settings.resultExpires });
+      }
       children.push(tupleOf(plan.result));
     }
-    return { messages, children };
+    return chords.length === 0 ? { messages, children } : { messages, children, chords };
   }
 
-  #surroundings({ id, rootId, replyTo }: TaskRequest): CallSurroundings {
+  #allowed(plan: Plan): Plan {
+    if (plan.hasChords) refuseChordsOf(this.#options.settings);
+    return plan;
+  }
+
+  #surroundings({ id, rootId, replyTo }: Followable): CallSurroundings {
     const { settings, origin, now, defaultsOf } = this.#options;
     return {
       settings,

@@ -2,8 +2,21 @@
  * What a signature comes to when it is called: the tasks that are **published** at once, with what follows each of them
  * inside its message, and where the results will be. Nothing is sent here, and all ids are fixed here.
  */
+import type { ChordStart } from "../protocol/chord.ts";
+import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { kindOf, linksOf, type SignatureJson, tasksOf } from "../protocol/signature.ts";
-import { mergedOptions, stepsOf, withArguments, withErrorLink, withTasks } from "./compose.ts";
+import {
+  bodyOf,
+  groupOf,
+  headerOf,
+  mergedOptions,
+  stepsOf,
+  unrolledSteps,
+  withArguments,
+  withErrorLink,
+  withLink,
+  withTasks,
+} from "./compose.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -26,9 +39,16 @@ export type PlannedResult =
     readonly parent?: PlannedResult;
   };
 
+/** A chord that begins with what is published; how long it is kept is for whoever begins it to say. */
+export type PlannedChord = Omit<ChordStart, "ttl">;
+
 /** A workflow, ready to be published. */
 export interface Plan {
   readonly calls: readonly PlannedCall[];
+  /** What has to be begun before the calls are published. */
+  readonly chords: readonly PlannedChord[];
+  /** Whether a chord begins with it, or in what follows. */
+  readonly hasChords: boolean;
   /** Of the last step; it has those before it as its parents. */
   readonly result: PlannedResult;
 }
@@ -59,25 +79,33 @@ export function planCall(
 ): Plan {
   const planner = new Planner(newId, replyTo);
   const result = planner.call(signature, args, kwargs, options);
-  return { calls: planner.calls, result };
+  return { calls: planner.calls, chords: planner.chords, hasChords: planner.hasChords, result };
 }
 
-/** The ids of all tasks that a frozen signature is going to run, those of its groups' members and not of its groups. */
-export function idsOf(signature: SignatureJson): string[] {
-  if (kindOf(signature) !== "task") {
-    const { tasks = [], header, body } = signature.kwargs as {
-      tasks?: SignatureJson[];
-      header?: SignatureJson | SignatureJson[];
-      body?: SignatureJson | null;
-    };
-    return [...tasks, ...linksOf(header), ...linksOf(body)].flatMap(idsOf);
-  }
-  const { task_id: id } = signature.options;
-  return typeof id === "string" ? [id] : [];
+/** A result behind others: `first` is in front of the first of them. */
+export function withFirst(planned: PlannedResult, first: PlannedResult): PlannedResult {
+  return { ...planned, parent: planned.parent === undefined ? first : withFirst(planned.parent, first) };
+}
+
+/** A step whose ids are fixed, and where its result will be. */
+interface Frozen {
+  readonly signature: SignatureJson;
+  readonly result: PlannedResult;
+}
+
+/** Where a part stands in what is around it, and what comes after it, in Celery's words. */
+interface Place {
+  readonly task_id?: unknown;
+  readonly group_id?: unknown;
+  readonly group_index?: unknown;
+  readonly chord?: unknown;
+  readonly chain?: unknown;
 }
 
 class Planner {
   readonly calls: PlannedCall[] = [];
+  readonly chords: PlannedChord[] = [];
+  hasChords = false;
   readonly #newId: () => string;
   readonly #replyTo: string | undefined;
 
@@ -92,15 +120,16 @@ class Planner {
     kwargs: Readonly<Record<string, unknown>>,
     given: Options,
   ): PlannedResult {
+    const options = mergedOptions(signature.options, given);
     switch (kindOf(signature)) {
       case "chain":
-        return this.#callChain(signature, args, kwargs, mergedOptions(signature.options, given));
+        return this.#callChain(signature, args, kwargs, options);
       case "group":
-        return this.#callGroup(signature, args, kwargs, mergedOptions(signature.options, given));
+        return this.#callGroup(signature, args, kwargs, options);
       case "chord":
-        throw noChords();
+        return this.#callChord(signature, args, kwargs, options);
       default:
-        return this.#callTask(signature, args, kwargs, mergedOptions(signature.options, given));
+        return this.#callTask(signature, args, kwargs, options);
     }
   }
 
@@ -124,7 +153,7 @@ class Planner {
   ): PlannedResult {
     // Those of the chain itself, and what came with the call.
     const whole = { ...chain, options: { link, link_error } };
-    const [first, ...rest] = stepsOf([whole]);
+    const [first, ...rest] = unrolledSteps(stepsOf([whole]));
     if (first === undefined) throw new WorkflowError("the chain has no steps");
     const last = { task_id, group_id, group_index, chord };
     if (rest.length === 0) return this.call(first, args, kwargs, { ...options, ...last });
@@ -132,42 +161,94 @@ class Planner {
     const before = options.chain as readonly SignatureJson[] | undefined ?? [];
     const next = steps.map(({ signature }) => signature).reverse();
     const began = this.call(first, args, kwargs, { ...options, chain: [...before, ...next] });
-    return steps.reduce((parent, { result }) => ({ ...result, parent }), began);
+    return steps.reduce((parent, { result }) => withFirst(result, parent), began);
   }
 
   #callGroup(
     group: SignatureJson,
     args: readonly unknown[],
     kwargs: Readonly<Record<string, unknown>>,
-    { task_id, group_id: _, group_index: __, link, link_error, chord, ...options }: Options,
+    { task_id, group_id, group_index: _, link, link_error, chord, ...options }: Options,
   ): PlannedResult {
     if (link !== undefined && link !== null) {
       throw new WorkflowError(
         "a group can't be linked to: what is to be called with all its results is a chord",
       );
     }
-    if (chord !== undefined && chord !== null) throw noChords();
     const id = task_id as string | undefined ?? this.#newId();
-    const { root_id, parent_id, ...rest } = options;
-    const lineage = { root_id, parent_id };
-    const members = membersOf(group).map((member, index) => {
+    // The parts of a group that ends a part of a chord are parts of that chord.
+    const place = isGiven(chord) ? { group_id, chord } : { group_id: id };
+    const results = membersOf(group).map((member, index) => {
       const whole = linksOf(link_error).reduce(withErrorLink, member);
-      return this.call(whole, args, kwargs, { ...rest, ...lineage, group_id: id, group_index: index });
+      return this.call(whole, args, kwargs, { ...options, ...place, group_index: index });
     });
-    return { kind: "group", id, results: members };
+    return { kind: "group", id, results };
+  }
+
+  /** Its parts are called, each with the body that is called when all have ended. */
+  #callChord(
+    chord: SignatureJson,
+    args: readonly unknown[],
+    kwargs: Readonly<Record<string, unknown>>,
+    { task_id, group_id, group_index, chord: outer, chain, countdown, eta, ...options }: Options,
+  ): PlannedResult {
+    const { header, body: own, id } = this.#partsOf(chord, options);
+    const { link: _, link_error: __, parent_id, ...shared } = options;
+    const body = this.#frozen({ ...own, options: mergedOptions(own.options, shared) }, {
+      // That of a frozen chord is its header's.
+      task_id: task_id === header.options.task_id ? undefined : task_id,
+      group_id,
+      group_index,
+      chord: outer,
+      chain,
+    });
+    const { task_id: ___, group_id: ____, chord: _____, link_error: errbacks, ...headerOptions } =
+      header.options;
+    const every = mergedOptions(headerOptions, { ...shared, parent_id, countdown, eta });
+    const before = withArguments({ ...chord, kwargs: chord.kwargs.kwargs as Options ?? {} }, args, kwargs);
+    const members = membersOf(header);
+    const size = sum(members.map(sizeOf));
+    if (members.length > 0 && size === 0) {
+      throw new WorkflowError(
+        "the body of the chord would never be called: each part of its header ends in a group without parts",
+      );
+    }
+    const results = members.map((member, index) =>
+      this.call(linksOf(errbacks).reduce(withErrorLink, member), before.args, before.kwargs, {
+        ...every,
+        group_id: id,
+        group_index: index,
+        chord: body.signature,
+      })
+    );
+    const group: PlannedResult = { kind: "group", id, results };
+    if (members.length === 0) this.call(body.signature, [[]], {}, {});
+    else this.chords.push({ groupId: id, size, ...(results.some(isGroup) && { group: textOf(group) }) });
+    return withFirst(body.result, group);
+  }
+
+  /** Header and body of a chord, to which what is linked to the chord is linked. */
+  #partsOf(chord: SignatureJson, { link, link_error }: Options) {
+    this.hasChords = true;
+    const header = headerOf(chord);
+    const body = bodyOf(chord);
+    if (body === null) throw new WorkflowError("the chord has no body");
+    const linked = linksOf(link_error).reduce(withErrorLink, linksOf(link).reduce(withLink, body));
+    const id = header.options.task_id as string | undefined ?? this.#newId();
+    return { header: { ...groupOf(header.tasks), options: header.options }, body: linked, id };
   }
 
   /** A step whose ids are fixed before it is its turn. */
-  #frozen(signature: SignatureJson, place: Options): { signature: SignatureJson; result: PlannedResult } {
+  #frozen(signature: SignatureJson, place: Place): Frozen {
     switch (kindOf(signature)) {
       case "chord":
-        throw noChords();
+        return this.#frozenChord(signature, place);
       case "chain":
         return this.#frozenChain(signature, place);
       case "group":
         return this.#frozenGroup(signature, place);
       default: {
-        const options = mergedOptions(signature.options, place);
+        const options = placed(signature.options, place);
         const id = options.task_id as string | undefined ?? this.#newId();
         const reply = options.reply_to ?? this.#replyTo;
         return {
@@ -181,22 +262,28 @@ class Planner {
     }
   }
 
-  #frozenChain(chain: SignatureJson, place: Options): { signature: SignatureJson; result: PlannedResult } {
-    const steps = stepsOf([chain]);
+  #frozenChain(chain: SignatureJson, { chain: after, ...place }: Place): Frozen {
+    const steps = unrolledSteps(stepsOf([chain]));
     if (steps.length === 0) throw new WorkflowError("a chain in the workflow has no steps");
     const frozen = steps.map((step, i) => this.#frozen(step, i === steps.length - 1 ? place : {}));
     // Its steps have its links already.
     const { link: _, link_error: __, ...options } = chain.options;
-    const whole = withTasks({ ...chain, options }, frozen.map(({ signature }) => signature));
+    const whole = withTasks(
+      { ...chain, options: mergedOptions(options, { chain: after }) },
+      frozen.map(({ signature }) => signature),
+    );
     const [first, ...rest] = frozen.map(({ result }) => result);
-    return { signature: whole, result: rest.reduce((parent, result) => ({ ...result, parent }), first) };
+    return { signature: whole, result: rest.reduce((parent, result) => withFirst(result, parent), first) };
   }
 
-  #frozenGroup(group: SignatureJson, place: Options): { signature: SignatureJson; result: PlannedResult } {
-    const options = mergedOptions(group.options, place);
-    if (options.chord !== undefined && options.chord !== null) throw noChords();
+  #frozenGroup(group: SignatureJson, place: Place): Frozen {
+    const options = placed(group.options, place);
     const id = options.task_id as string | undefined ?? this.#newId();
-    const members = membersOf(group).map((member, index) => this.#frozen(member, { group_index: index }));
+    const { group_id, chord } = options;
+    const inner = isGiven(chord) ? { group_id, chord } : {};
+    const members = membersOf(group).map((member, index) =>
+      this.#frozen(member, { ...inner, group_index: index })
+    );
     return {
       signature: {
         ...withTasks(group, members.map(({ signature }) => signature)),
@@ -205,6 +292,39 @@ class Planner {
       result: { kind: "group", id, results: members.map(({ result }) => result) },
     };
   }
+
+  /** Its parts do not carry its body yet: it stands beside them, and they get it when they are called. */
+  #frozenChord(chord: SignatureJson, place: Place): Frozen {
+    const { header, body, id } = this.#partsOf(chord, chord.options);
+    const { link: _, link_error: __, task_id, ...options } = chord.options;
+    const group = this.#frozenGroup(
+      { ...header, options: { ...header.options, task_id: id, chord: null } },
+      {},
+    );
+    const frozen = this.#frozen(body, {
+      task_id: task_id === header.options.task_id ? undefined : task_id,
+      ...place,
+    });
+    const { chord: ___, ...groupOptions } = group.signature.options;
+    return {
+      signature: {
+        ...chord,
+        kwargs: {
+          kwargs: {},
+          ...chord.kwargs,
+          header: { ...group.signature, options: groupOptions },
+          body: frozen.signature,
+        },
+        options: { ...options, task_id: id },
+      },
+      result: withFirst(frozen.result, group.result),
+    };
+  }
+}
+
+/** An id of its own stays with a part; the rest is where the part stands now. */
+function placed(own: Options, place: Place): Options {
+  return mergedOptions(own, own.task_id === undefined ? { ...place } : { ...place, task_id: undefined });
 }
 
 /** The parts of a group; groups in it are parts of it, and what is empty is none. */
@@ -215,9 +335,39 @@ function membersOf(group: SignatureJson): SignatureJson[] {
   });
 }
 
-function noChords(): WorkflowError {
-  return new WorkflowError(
-    "chords can't be sent yet, nor a group with a step after it, which is one: await the group's results, and send the " +
-      "next task with them",
-  );
+/** How many tasks have to end for a part of a chord to have ended. */
+function sizeOf(signature: SignatureJson): number {
+  switch (kindOf(signature)) {
+    case "chain":
+      return sizeOf(stepsOf([signature]).at(-1)!);
+    case "group":
+      return sum(membersOf(signature).map(sizeOf));
+    case "chord": {
+      const body = bodyOf(signature);
+      return body === null ? 0 : sizeOf(body);
+    }
+    default:
+      return 1;
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((one, other) => one + other, 0);
+}
+
+function isGroup({ kind }: PlannedResult): boolean {
+  return kind === "group";
+}
+
+/** The shape of a header's results, as Celery saves it. */
+function textOf(group: PlannedResult): string {
+  const shape = (result: PlannedResult): unknown => [
+    [result.id, null],
+    result.kind === "group" ? result.results.map(shape) : null,
+  ];
+  return stringifyPythonJson({ result: shape(group) });
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }

@@ -42,7 +42,7 @@ function setUp() {
 describe("a confined isolate", () => {
   it("is heard when it speaks of its tasks", () => {
     const { told, guard } = setUp();
-    guard.finished(delivery, Report.SUCCESS, "own", "{}", 60, [message]);
+    guard.finished(delivery, Report.SUCCESS, "own", "{}", 60, { messages: [message] });
     guard.finished(delivery, Report.DEAD, "", "", "unreadable");
     guard.state(["own", "PROGRESS", "{}", 60, undefined]);
     guard.state(["next", "FAILURE", "{}", 60, undefined, "own"]);

@@ -52,9 +52,9 @@ function requestsOf(
 
 /** The part of a request that a workflow decides. */
 function workflowOf(
-  { id, task, args, kwargs, callbacks, errbacks, chain, group, rootId, parentId }: TaskRequest,
+  { id, task, args, kwargs, callbacks, errbacks, chain, chord, group, rootId, parentId }: TaskRequest,
 ) {
-  return { id, task, args, kwargs, callbacks, errbacks, chain, group, rootId, parentId };
+  return { id, task, args, kwargs, callbacks, errbacks, chain, chord, group, rootId, parentId };
 }
 
 function sampleOf(name: string): TaskRequest[] {
@@ -73,18 +73,43 @@ describe("a call is sent as Celery sends it:", () => {
     chunks: chunks(add.s(), [[1, 1], [2, 2], [3, 3]], 2),
     map: map(tsum.s(), [[1, 2], [3, 4]]),
     starmap: starmap(add.s(), [[1, 2], [3, 4]]),
+    chord: chord([add.s(1, 1), add.s(2, 2)], tsum.s()),
   };
   for (const [name, call] of Object.entries(calls)) {
     it(name, () => {
       const theirs = sampleOf(name);
       const steps = (theirs[0].chain ?? []).map(({ options }) => String(options.task_id)).reverse();
+      const body = theirs[0].chord === null ? [] : [String(theirs[0].chord.options.task_id)];
       const ids = theirs[0].group !== null
-        ? [theirs[0].group, ...theirs.map(({ id }) => id)]
+        ? [theirs[0].group, ...body, ...theirs.map(({ id }) => id)]
         : [...steps, theirs[0].id];
       const ours = requestsOf(call, ids, theirs[0].replyTo!);
       assert.deepEqual(ours.map(workflowOf), theirs.map(workflowOf));
     });
   }
+
+  it("a group before a step, whose parts get its body when they are sent, not before", () => {
+    const [theirs] = sampleOf("chain_group_chain");
+    const [{ options, kwargs }] = theirs.chain!;
+    const { header, body } = kwargs as { header: SignatureJson; body: SignatureJson };
+    const parts = header.kwargs.tasks as SignatureJson[];
+    const ids = [options, body.options, ...parts.map(({ options }) => options), { task_id: theirs.id }]
+      .map(({ task_id }) => String(task_id));
+    const whole = chain(add.s(1, 2), group([add.s(3), add.s(4)]), tsum.s());
+    const [ours] = requestsOf(whole, [ids[0], ...ids.slice(2, -1), ids[1], theirs.id], theirs.replyTo!);
+    const bare = (signature: SignatureJson): SignatureJson => {
+      const { chord: _, ...options } = signature.options;
+      return { ...signature, options };
+    };
+    const lean = {
+      ...bare(header),
+      kwargs: { tasks: parts.map(bare) },
+    };
+    assert.deepEqual(workflowOf(ours), {
+      ...workflowOf(theirs),
+      chain: [{ ...theirs.chain![0], kwargs: { ...kwargs, header: lean } }],
+    });
+  });
 
   it("with stamps, on every part", () => {
     const stamped = chain(add.s(1, 2), add.s(4)).stamp({ customer: "c1", shard: 3 });
