@@ -2,9 +2,9 @@
  * Calls put together (Celery: canvas): one after another, side by side, one task over many items. Values until they are
  * called; then what begins is **published**, and workers send what follows.
  */
-import { chainOf, chordOf, chunksOf, groupOf, mapOf, starmapOf } from "../workflow/compose.ts";
+import { chainOf, chordOf, chunksOf, groupOf, groupOfChunks, mapOf, starmapOf } from "../workflow/compose.ts";
 import { parsePythonJson } from "../protocol/python_json.ts";
-import { readSignature } from "../protocol/signature.ts";
+import { readSignature, type SignatureJson, tasksOf } from "../protocol/signature.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { GroupResult } from "./group_result.ts";
 import { type AnySignature, Signature, type SignatureSender } from "./signature.ts";
@@ -114,15 +114,28 @@ export function group(...given: unknown[]): unknown {
 }
 
 /**
- * A group whose results, as one list, are what `body` is called with (Celery: `chord`). It can be made and written as JSON
- * for Celery; celeriac can't send it yet.
+ * A group whose results, as one list in the order of its parts, are what `body` is called with (Celery: `chord`). Its result is
+ * that of the body, with the group's as its `parent`. A part that fails makes the body fail, with a {@linkcode ChordError}.
+ *
+ * @param header The parts: a list, a group, or {@linkcode chunks}.
+ *
+ * @example
+ * ```ts
+ * import { App, chord } from "../../mod.ts";
+ *
+ * const app = new App({ broker: "redis://localhost" });
+ * const { add } = app.module<typeof import("../../tasks/math.ts")>("math");
+ * const total = app.signature<number>("py.sum");
+ * console.log(await chord([add.s(1, 2), add.s(3, 4)], total).delay()); // 10
+ * await app.disconnect();
+ * ```
  */
 export function chord<T extends readonly unknown[], R, B, S>(
-  header: readonly Signature<T, R, unknown>[],
+  header: readonly Signature<T, R, unknown>[] | Signature<T, R[], GroupResult<R[]>>,
   body: Signature<[R[]], B, S>,
 ): Signature<T, B, S> {
-  const json = chordOf(header.map((part) => part.toJSON()), body.toJSON());
-  return new Signature(json, body.sender);
+  const parts = "toJSON" in header ? partsOf(header.toJSON()) : header.map((part) => part.toJSON());
+  return new Signature(chordOf(parts, body.toJSON()), body.sender);
 }
 
 /** One task that calls `task` with each of `items`, in order, and gives the list of what it returns (Celery: `map`). */
@@ -172,6 +185,11 @@ export function signatureFromJson<Result = unknown>(
 ): Signature<unknown[], Result, AsyncResult<Result>> {
   const value = typeof json === "string" ? parsePythonJson(json) : json;
   return new Signature(readSignature(value), app === undefined ? defaultApp : () => app);
+}
+
+/** The parts of a group, and of chunks, which are one when they are sent. */
+function partsOf(signature: SignatureJson): readonly SignatureJson[] {
+  return tasksOf(signature.task === "celery.chunks" ? groupOfChunks(signature) : signature);
 }
 
 function senderOf(parts: readonly AnySignature[]): () => SignatureSender {
