@@ -4,6 +4,7 @@
  * process. All instances opened with the same URL share what is stored.
  */
 import { type Clock, systemClock } from "../clock.ts";
+import { MemoryChords } from "./memory_chords.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 
 interface Entry {
@@ -17,6 +18,7 @@ interface Shelf {
   readonly entries: Map<string, Entry>;
   readonly watches: Set<MemoryWatch>;
   sweep: Iterator<[string, Entry]> | undefined;
+  readonly chords: MemoryChords;
 }
 
 const shelves = new Map<string, Shelf>();
@@ -29,6 +31,8 @@ export function openMemoryResults(url: string, options: { clock?: Clock } = {}):
 /** What {@linkcode openMemoryResults} opens; the memory transport stores through it in the step that settles. */
 export class MemoryResults implements ResultStore {
   readonly name: string;
+  readonly chords: MemoryChords;
+  readonly groups: MemoryChords;
   readonly #clock: Clock;
   readonly #shelf: Shelf;
   readonly #watches = new Set<MemoryWatch>();
@@ -38,9 +42,11 @@ export class MemoryResults implements ResultStore {
     this.#clock = clock;
     let shelf = shelves.get(url);
     if (shelf === undefined) {
-      shelves.set(url, shelf = { entries: new Map(), watches: new Set(), sweep: undefined });
+      const chords = new MemoryChords(clock);
+      shelves.set(url, shelf = { entries: new Map(), watches: new Set(), sweep: undefined, chords });
     }
     this.#shelf = shelf;
+    this.chords = this.groups = shelf.chords;
   }
 
   async connect(signal?: AbortSignal): Promise<void> {

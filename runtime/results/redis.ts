@@ -7,8 +7,9 @@ import { readRedisUrl, type RedisPlace } from "../transport/redis/place.ts";
 import { RedisRevokedIds } from "../transport/redis/revoked_ids.ts";
 import { storeScript } from "../transport/redis/store_script.ts";
 import type { RevokedIds } from "../transport/revoked_ids.ts";
+import { RedisChords } from "./redis/chords.ts";
 import { RedisResultWatches } from "./redis_watch.ts";
-import { resultKeyPrefix } from "./result_key.ts";
+import { groupKeyPrefix, resultKeyPrefix } from "./result_key.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 
 /** Results that one script stores, and ids that one command asks for, at most. */
@@ -31,6 +32,8 @@ export class RedisResults implements ResultStore {
   /** The same for two stores, or a store and a transport, on one database. */
   readonly identity: string;
   readonly revoked: RevokedIds;
+  readonly chords: RedisChords;
+  readonly groups: RedisChords;
   readonly #connection: RedisConnection;
   readonly #watches: RedisResultWatches;
   readonly #prefix: string;
@@ -45,6 +48,19 @@ export class RedisResults implements ResultStore {
       if (!this.#connection.ready) await this.connect();
       return await this.#connection.run(script, 1, [key, ...args]);
     }, place.keyPrefix);
+    const groupPrefix = groupKeyPrefix(place.keyPrefix);
+    this.chords = this.groups = new RedisChords({
+      keyOf: (groupId) => groupPrefix + groupId,
+      together: true,
+      run: async (script, _key, args) => {
+        if (!this.#connection.ready) await this.connect();
+        return await this.#connection.run(script, 0, args);
+      },
+      send: async (_key, command, args) => {
+        if (!this.#connection.ready) await this.connect();
+        return await this.#connection.send(command, args);
+      },
+    });
     this.#watches = new RedisResultWatches(place, options, this.#prefix, (ids) => this.fetch(ids));
   }
 

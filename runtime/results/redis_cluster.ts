@@ -11,8 +11,9 @@ import type { Script } from "../transport/redis/script.ts";
 import { storeScript } from "../transport/redis/store_script.ts";
 import type { RevokedIds } from "../transport/revoked_ids.ts";
 import { BadUrlError } from "../transport/url.ts";
+import { RedisChords } from "./redis/chords.ts";
 import { RedisResultWatches } from "./redis_watch.ts";
-import { resultKeyPrefix } from "./result_key.ts";
+import { groupKeyPrefix, resultKeyPrefix } from "./result_key.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
 
 /** Milliseconds after which a caller asks although it heard nothing: what one node tells another may be lost. */
@@ -30,6 +31,8 @@ export function openClusterResults(url: string, options: { readonly clock: Clock
 class ClusterResults implements ResultStore {
   readonly name: string;
   readonly revoked: RevokedIds;
+  readonly chords: RedisChords;
+  readonly groups: RedisChords;
   readonly #clock: Clock;
   readonly #nodes: ClusterNodes;
   readonly #watches: RedisResultWatches;
@@ -49,6 +52,14 @@ class ClusterResults implements ResultStore {
     const run = (script: Script, key: string, args: (string | number)[]) =>
       this.#nodes.call((call) => call.run(script, key, args));
     this.revoked = new RedisRevokedIds(run, listening.keyPrefix);
+    const groupPrefix = groupKeyPrefix(place.keyPrefix);
+    this.chords = this.groups = new RedisChords({
+      // All keys of a group are in one slot.
+      keyOf: (groupId) => `${groupPrefix}{${groupId}}`,
+      together: false,
+      run: (script, key, args) => this.#nodes.call((call) => call.run(script, key, args)),
+      send: (key, command, args) => this.#nodes.call((call) => call.send(key, command, args)),
+    });
     this.#watches = new RedisResultWatches(listening, options, this.#prefix, (ids) => this.fetch(ids));
   }
 

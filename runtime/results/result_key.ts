@@ -2,8 +2,16 @@
 
 /** What stands before the id. Celery puts `_` after a prefix of keys, unless it ends like one. */
 export function resultKeyPrefix(keyPrefix: string): string {
-  const prefix = keyPrefix === "" || /[:_.-]$/.test(keyPrefix) ? keyPrefix : `${keyPrefix}_`;
-  return `${prefix}celery-task-meta-`;
+  return `${keysPrefix(keyPrefix)}celery-task-meta-`;
+}
+
+/** The same for groups and chords. */
+export function groupKeyPrefix(keyPrefix: string): string {
+  return `${keysPrefix(keyPrefix)}celery-taskset-meta-`;
+}
+
+function keysPrefix(keyPrefix: string): string {
+  return keyPrefix === "" || /[:_.-]$/.test(keyPrefix) ? keyPrefix : `${keyPrefix}_`;
 }
 
 /** The key of a result in the store of that URL, without a store at hand. */

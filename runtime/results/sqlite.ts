@@ -8,6 +8,7 @@ import { type DatabaseLocation, locate } from "../transport/sqlite/location.ts";
 import type { RevokedIds } from "../transport/revoked_ids.ts";
 import { SqliteRevokedIds } from "../transport/sqlite/revoked_ids.ts";
 import type { ResultListener, ResultStore, ResultWatch, StoredResult } from "./result_store.ts";
+import { SqliteChords } from "./sqlite/chords.ts";
 import { StoredResults } from "./sqlite/stored_results.ts";
 import { SqliteWatch } from "./sqlite/watch.ts";
 
@@ -24,6 +25,8 @@ export function isSqliteResultsOf(results: ResultStore | undefined, path: string
 class SqliteResults implements ResultStore {
   readonly name: string;
   readonly revoked: RevokedIds;
+  readonly chords: SqliteChords;
+  readonly groups: SqliteChords;
   readonly #location: DatabaseLocation;
   readonly #clock: Clock;
   readonly #watches = new Set<SqliteWatch>();
@@ -34,6 +37,7 @@ class SqliteResults implements ResultStore {
     this.#location = locate(url);
     this.#clock = clock;
     this.revoked = new SqliteRevokedIds(() => this.#database(), clock);
+    this.chords = this.groups = new SqliteChords(() => this.#database(), clock);
   }
 
   /** The database file. */

@@ -9,7 +9,8 @@ import { openTransport } from "../../runtime/transport/open.ts";
 import { RedisClusterSetting } from "../servers/redis_cluster.ts";
 import { channelSuite } from "./channels.ts";
 import { PausableClock } from "./pausable_clock.ts";
-import { resultStoreSuite } from "./result_stores.ts";
+import { chordStoreSuite } from "./chord_stores.ts";
+import { type ResultStoreHarness, resultStoreSuite } from "./result_stores.ts";
 import { type Peer, type TestBroker, transportSuite } from "./transports.ts";
 
 const LEASE = 0.6;
@@ -67,7 +68,7 @@ transportSuite("redis cluster", {
   },
 });
 
-resultStoreSuite("redis cluster", {
+const harness: ResultStoreHarness = {
   async open() {
     await empty();
     const open: ResultStore[] = [];
@@ -84,7 +85,10 @@ resultStoreSuite("redis cluster", {
       },
     };
   },
-});
+};
+
+resultStoreSuite("redis cluster", harness);
+chordStoreSuite("redis cluster", harness);
 
 channelSuite("redis cluster", {
   async open() {

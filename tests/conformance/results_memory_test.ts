@@ -2,11 +2,12 @@
 import { FakeTime } from "../fake_clock.ts";
 import { openMemoryResults } from "../../runtime/results/memory.ts";
 import type { ResultStore } from "../../runtime/results/result_store.ts";
-import { resultStoreSuite } from "./result_stores.ts";
+import { chordStoreSuite } from "./chord_stores.ts";
+import { type ResultStoreHarness, resultStoreSuite } from "./result_stores.ts";
 
 let stores = 0;
 
-resultStoreSuite("memory", {
+const harness: ResultStoreHarness = {
   async open() {
     const url = `memory:store${++stores}`;
     const time = new FakeTime();
@@ -24,4 +25,7 @@ resultStoreSuite("memory", {
       },
     };
   },
-});
+};
+
+resultStoreSuite("memory", harness);
+chordStoreSuite("memory", harness);

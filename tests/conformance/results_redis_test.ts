@@ -5,7 +5,8 @@ import { systemClock } from "../../runtime/clock.ts";
 import { openRedisResults } from "../../runtime/results/redis.ts";
 import type { ResultStore } from "../../runtime/results/result_store.ts";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
-import { resultStoreSuite } from "./result_stores.ts";
+import { chordStoreSuite } from "./chord_stores.ts";
+import { type ResultStoreHarness, resultStoreSuite } from "./result_stores.ts";
 
 let server: RedisServer;
 let admin: Redis;
@@ -19,7 +20,7 @@ after(async () => {
   await server.stop();
 });
 
-resultStoreSuite("redis", {
+const harness: ResultStoreHarness = {
   async open() {
     await admin.flushall();
     const open: ResultStore[] = [];
@@ -36,4 +37,7 @@ resultStoreSuite("redis", {
       },
     };
   },
-});
+};
+
+resultStoreSuite("redis", harness);
+chordStoreSuite("redis", harness);

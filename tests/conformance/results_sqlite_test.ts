@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { FakeTime } from "../fake_clock.ts";
 import { openSqliteResults } from "../../runtime/results/sqlite.ts";
 import type { ResultStore } from "../../runtime/results/result_store.ts";
-import { resultStoreSuite } from "./result_stores.ts";
+import { chordStoreSuite } from "./chord_stores.ts";
+import { type ResultStoreHarness, resultStoreSuite } from "./result_stores.ts";
 
-resultStoreSuite("sqlite", {
+const harness: ResultStoreHarness = {
   open() {
     const folder = mkdtempSync(join(tmpdir(), "celeriac-"));
     const time = new FakeTime();
@@ -28,4 +29,7 @@ resultStoreSuite("sqlite", {
       },
     });
   },
-});
+};
+
+resultStoreSuite("sqlite", harness);
+chordStoreSuite("sqlite", harness);

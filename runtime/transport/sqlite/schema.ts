@@ -77,6 +77,22 @@ export const STEPS: readonly string[] = [
     name text primary key, owner text not null, last real not null, timetable text not null
   ) strict, without rowid;
   `,
+  `
+  -- Chords: how many parts are to end, and how many have. The parts go when the body is sent; their chord stays as a mark.
+  create table chord(
+    n integer primary key, id text not null unique, size integer not null, ended integer not null default 0,
+    sent integer not null default 0, expires real not null
+  ) strict;
+  create index chord_by_expiry on chord(expires);
+  -- A part has one row when it has ended, and one more, without a body, when it was added to a chord that had begun.
+  create table chord_part(
+    chord integer not null, task text not null, added integer not null, place real, body text,
+    primary key(chord, task, added)
+  ) strict, without rowid;
+  -- Groups that were saved to be found by their ids.
+  create table saved_group(id text primary key, expires real not null, body text not null) strict, without rowid;
+  create index saved_group_by_expiry on saved_group(expires);
+  `,
 ];
 
 /** What a file says about itself. */

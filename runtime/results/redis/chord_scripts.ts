@@ -1,0 +1,97 @@
+/**
+ * Chords on Redis, under Celery's keys, so that parts which end in Python count, too: of the header's key `.s` is the number of
+ * parts, `.t` how many were added, `.j` a sorted set of those that have ended. Beside them stand two keys of our own: `.c` has
+ * the ids of the tasks that were counted here (and, after a `+`, of those that were added), so that one that comes again with
+ * another result is known; `.e` says that the body was sent.
+ *
+ * Why the body is sent once: a part is added and the parts are counted in one script, so exactly one part completes them.
+ */
+import { script } from "../../transport/redis/script.ts";
+
+/** A chord's keys live as long as the last of its parts says. */
+const keep = `
+local function keep(base, ttl)
+  if ttl == 0 then return end
+  for _, key in ipairs({ '.s', '.j', '.t', '.c' }) do redis.call('EXPIRE', base .. key, ttl) end
+end
+local function set(key, value, ttl)
+  if ttl == 0 then redis.call('SET', key, value) else redis.call('SET', key, value, 'EX', ttl) end
+end`;
+
+/** Arguments: of each chord its key, ttl, size, and the text of its header to save, or nothing. No answer. */
+export const beginScript = script(
+  "begin chords",
+  keep,
+  `
+for i = 1, #ARGV, 4 do
+  local base, ttl = ARGV[i], tonumber(ARGV[i + 1])
+  if redis.call('EXISTS', base .. '.e') == 0 then
+    redis.call('SETNX', base .. '.s', ARGV[i + 2])
+    keep(base, ttl)
+  end
+  if ARGV[i + 3] ~= '' then set(base, ARGV[i + 3], ttl) end
+end`,
+);
+
+/**
+ * Arguments: of each chord its key, ttl and number of parts, then the id, index and text of each part. Answer: for each part 0
+ * waiting, 1 complete, 2 sent, 3 unknown. A part that ran in Python first is found by its index, at which mostly no other stands.
+ */
+export const countScript = script(
+  "count parts of chords",
+  keep,
+  `
+local function counted(parts, id, index)
+  local start = '[1, "' .. id .. '"'
+  for _, text in ipairs(redis.call('ZRANGEBYSCORE', parts, index, index, 'LIMIT', 0, 16)) do
+    if string.sub(text, 1, #start) == start then return true end
+  end
+  return false
+end
+local answer, i = {}, 1
+while i <= #ARGV do
+  local base, ttl, n = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local size, parts = redis.call('GET', base .. '.s'), base .. '.j'
+  if not size then
+    local state = redis.call('EXISTS', base .. '.e') == 1 and 2 or 3
+    for _ = 1, n do answer[#answer + 1] = state end
+  else
+    local total = tonumber(size) + tonumber(redis.call('GET', base .. '.t') or 0)
+    for at = i + 3, i + 3 * n, 3 do
+      local id, index = ARGV[at], ARGV[at + 1]
+      if redis.call('SADD', base .. '.c', id) == 1 and not counted(parts, id, index) then
+        redis.call('ZADD', parts, index, ARGV[at + 2])
+      end
+      answer[#answer + 1] = redis.call('ZCARD', parts) >= total and 1 or 0
+    end
+    keep(base, ttl)
+  end
+  i = i + 3 + 3 * n
+end
+return answer`,
+);
+
+/** Arguments: key and ttl of each chord. No answer. */
+export const endScript = script(
+  "end chords",
+  keep,
+  `
+for i = 1, #ARGV, 2 do
+  local base = ARGV[i]
+  set(base .. '.e', '1', tonumber(ARGV[i + 1]))
+  redis.call('UNLINK', base .. '.j', base .. '.t', base .. '.s', base .. '.c')
+end`,
+);
+
+/** Arguments: a chord's key, ttl, and ids of tasks that are added to it. No answer. */
+export const extendScript = script(
+  "add to a chord",
+  keep,
+  `
+local base = ARGV[1]
+if redis.call('EXISTS', base .. '.s') == 0 then return end
+for i = 3, #ARGV do
+  if redis.call('SADD', base .. '.c', '+' .. ARGV[i]) == 1 then redis.call('INCR', base .. '.t') end
+end
+keep(base, tonumber(ARGV[2]))`,
+);
