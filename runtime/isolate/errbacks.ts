@@ -8,6 +8,12 @@ import type { TaskContext } from "./task_context.ts";
 import { isThenable } from "./task_hooks.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 
+/** An error callback, and the task of this isolate that it is. */
+export interface CalledErrback {
+  readonly signature: SignatureJson;
+  readonly task: RegisteredTask;
+}
+
 /** Whether it is called where the task has failed. */
 export function isCalledHere({ run, options }: RegisteredTask): boolean {
   return options.bind !== true && (options.params?.length ?? run.length) > 1;
@@ -19,7 +25,7 @@ export function isCalledHere({ run, options }: RegisteredTask): boolean {
  * @param failed Told of each one that threw.
  */
 export function callErrbacks(
-  errbacks: readonly { readonly signature: SignatureJson; readonly task: RegisteredTask }[],
+  errbacks: readonly CalledErrback[],
   context: TaskContext,
   error: unknown,
   traceback: string | null,

@@ -179,6 +179,6 @@ export class Outcomes {
 }
 
 /** `tasks.math` of `tasks.math.add`: where Python callers look for the error's class. */
-function moduleOf(task: string): string {
+export function moduleOf(task: string): string {
   return task.slice(0, Math.max(0, task.lastIndexOf(".")));
 }
