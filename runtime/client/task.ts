@@ -120,11 +120,20 @@ const here: TaskHost = {
       `${task} was called as a plain function: its timers need a worker, or an app with alwaysEager that sends it`,
     );
   },
+  replace: ({ task }) => nobodySends(task),
+  addToChord: ({ task }) => nobodySends(task),
   retry: (_request, _text, { exc }) => {
     // As in Celery: without a worker there is nobody who would run it again.
     throw exc ?? new Retry("the task asks to be retried, but no worker runs it");
   },
 };
+
+function nobodySends(task: string): never {
+  throw new Error(
+    `${task} was called as a plain function: to send what is to run in its place it needs a worker, or an app with ` +
+      "alwaysEager that sends it",
+  );
+}
 
 /** Nobody reads what a task sends that has no worker around it, and nobody sends it anything. */
 function correspondAlone(id: string): Correspondence {

@@ -13,7 +13,7 @@ import { type Addition, Follow, type Followed, followsFailure, followsSuccess } 
 import { type CalledErrback, isCalledHere } from "./errbacks.ts";
 import type { IsolateSettings, StateReport } from "./isolate.ts";
 import { moduleOf, type Outcomes } from "./outcomes.ts";
-import type { RegisteredTask } from "./task_definition.ts";
+import type { RegisteredTask, TaskOptions } from "./task_definition.ts";
 
 /** What an aftermath has of its runner. */
 export interface AftermathParts {
@@ -23,6 +23,8 @@ export interface AftermathParts {
   readonly now: () => number;
   /** A task that runs in this isolate. */
   find(name: string): RegisteredTask | undefined;
+  /** The options of a task that can be found elsewhere; default: of one that runs in this isolate. */
+  defaultsOf?(name: string): TaskOptions | undefined;
   /** Stores a state beside the reports. */
   state(state: StateReport): void;
   /** Logs that error callbacks can't be sent. */
@@ -146,12 +148,14 @@ export class Aftermath {
 
   /** Made when first a task is followed by anything. */
   get follow(): Follow {
-    const { settings, now, find } = this.#parts;
+    const { settings, now, find, defaultsOf } = this.#parts;
     return this.#follow ??= new Follow({
       settings: resolveSettings({ from: "the worker", settings: settings.client }),
       origin: `${settings.pid}@${settings.hostname}`,
       now,
-      defaultsOf: (task) => find(task)?.options,
+      defaultsOf: defaultsOf ?? ((task) => find(task)?.options),
+      // Outside of a worker they are counted where they run.
+      countsChords: settings.hostname === "",
     });
   }
 }

@@ -119,6 +119,8 @@ export const Report = {
   REQUEUE: 5,
   /** It is tried again later, by a message that follows. */
   RETRY: 6,
+  /** A workflow takes its place, by messages that follow: its result will be that one's. */
+  REPLACED: 7,
 } as const;
 
 /**

@@ -4,8 +4,8 @@
  */
 import { format } from "node:util";
 import { type Clock, systemClock } from "../clock.ts";
-import { NotRegistered, outcomeOf, type Reject, type Retry } from "../protocol/errors.ts";
-import type { SignatureJson } from "../protocol/signature.ts";
+import { type Following, together } from "../protocol/chord.ts";
+import { NotRegistered, outcomeOf, type Reject, type Retry, TaskRevokedError } from "../protocol/errors.ts";
 import type { DecodedResult } from "../protocol/result_meta.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import {
@@ -14,17 +14,14 @@ import {
   type MessageLimits,
   type TaskRequest,
 } from "../protocol/task_message.ts";
+import { Aftermath } from "./aftermath.ts";
 import { ArgumentsError, bindArguments } from "./arguments.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import { MAX_MESSAGES, TTL } from "../channel/message.ts";
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import type { HubPort } from "../hub/port.ts";
-import { Follow, followsFailure, followsSuccess } from "../workflow/follow.ts";
-import { WorkflowError } from "../workflow/plan.ts";
-import { resolveSettings } from "../config/resolve.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
 import { Correspondence } from "./correspondence.ts";
-import { callErrbacks, isCalledHere } from "./errbacks.ts";
+import { callErrbacks } from "./errbacks.ts";
 import { isOneOf } from "./error_kind.ts";
 import {
   type FollowReport,
@@ -38,13 +35,15 @@ import { MemoryGauge } from "./memory_gauge.ts";
 import { Outcomes } from "./outcomes.ts";
 import { type RecallAnswer, type RecallRequest, Recollection } from "./recollection.ts";
 import { Reports } from "./reports.ts";
-import { RESERVED, reservedTasks } from "./reserved_tasks.ts";
+import { reservedTasks } from "./reserved_tasks.ts";
 import { isFinal, planRetry, retriedError } from "./retry.ts";
 import { SoftLimit } from "./soft_limit.ts";
 import { nameOf, type RegisteredTask } from "./task_definition.ts";
 import {
+  additionsOf,
   correspondenceOf,
   endContext,
+  replacementOf,
   retryOf,
   runningTask,
   TaskContext,
@@ -85,8 +84,8 @@ interface Run {
   /** Once its function is called. */
   context: TaskContext | undefined;
   softLimit: SoftLimit | undefined;
-  /** What is published when it is settled, beside its retry. */
-  follow: readonly WireMessage[] | undefined;
+  /** What is done when it is settled, beside its retry. */
+  follow: Following | undefined;
 }
 
 /** The jobs of one isolate, at most `slots` at once. */
@@ -99,10 +98,10 @@ export class Runner {
   readonly #board: ClaimBoard;
   readonly #reports: Reports;
   readonly #outcomes: Outcomes;
-  #follows: Follow | undefined;
+  readonly #aftermath: Aftermath;
   /** Those of Celery's own names. */
   readonly #reserved = reservedTasks((name) => {
-    const task = this.#serves(name) ? this.#tasks.get(name) : undefined;
+    const task = this.#find(name);
     if (task === undefined) throw new NotRegistered(name);
     return task;
   });
@@ -143,6 +142,17 @@ export class Runner {
     this.#timeLimits = new TimeLimits(settings.defaults);
     this.#memory = settings.lifetime.memory !== null ? new MemoryGauge(board) : undefined;
     this.#outcomes = new Outcomes(settings, () => clock.now());
+    this.#aftermath = new Aftermath({
+      settings,
+      outcomes: this.#outcomes,
+      now: () => clock.now(),
+      find: (name) => this.#find(name),
+      state: (state) => output.state(state),
+      unsent: ({ task, id }, error) => {
+        const line = `Task ${task}[${id}] has an error callback that can't be sent: ${String(error)}`;
+        output.log("error", line, false);
+      },
+    });
     this.#output = output;
     this.#recollection = new Recollection((request) => output.relay(request));
     const say = (level: LogReport["level"]) => (...values: unknown[]) =>
@@ -155,6 +165,8 @@ export class Runner {
       timers: (request) => this.#timersOf(request),
       retry: (request, text, options) =>
         planRetry(text, request, this.#tasks.get(request.task), options, this.#clock.now()),
+      replace: (request, signature) => this.#aftermath.replacement(request, signature),
+      addToChord: (request, signature, position) => this.#aftermath.addition(request, signature, position),
     };
   }
 
@@ -216,14 +228,8 @@ export class Runner {
         error.reason,
       );
     }
-    const task = this.#tasks.get(request.task) ?? this.#reserved.get(request.task);
-    if (request.chord !== null) {
-      const error = new WorkflowError(
-        "it is a part of a chord, and celeriac can't count these yet: route it to Python",
-      );
-      return this.#refuse(job, request, error, error.message);
-    }
-    if (task !== undefined && (task.module === RESERVED || this.#serves(request.task))) {
+    const task = this.#find(request.task) ?? this.#reserved.get(request.task);
+    if (task !== undefined) {
       const run: Run = {
         job,
         text,
@@ -243,9 +249,9 @@ export class Runner {
     this.#refuse(job, request, error, `the task ${request.task} is not registered here`);
   }
 
-  /** A module may have other tasks beside them, whose demands this isolate does not meet. */
-  #serves(task: string): boolean {
-    return this.#served === undefined || this.#served.has(task);
+  /** A module may have other tasks beside those that run here, whose demands this isolate does not meet. */
+  #find(task: string): RegisteredTask | undefined {
+    return this.#served === undefined || this.#served.has(task) ? this.#tasks.get(task) : undefined;
   }
 
   /** It may have run before: perhaps its result is known. */
@@ -382,8 +388,10 @@ export class Runner {
     let children: readonly unknown[] | undefined;
     try {
       if (stores || logSuccess) json = stringifyPythonJson(value);
-      if (followsSuccess(request)) {
-        ({ messages: run.follow, children } = this.#followers.success(request, value));
+      if (this.#aftermath.followsSuccess(request)) {
+        const { children: sent, ...following } = this.#aftermath.success(request, task, value, json);
+        run.follow = following;
+        children = sent;
       }
     } catch (error) {
       return this.#fail(run, error);
@@ -401,6 +409,16 @@ export class Runner {
     this.#reports.ran(task.name, performance.now() - started);
     const outcome = outcomeOf(error);
     if (outcome === "retry") return this.#retry(run, error as Retry);
+    if (outcome === "reject" && !(error as Reject).requeue) {
+      run.follow = this.#aftermath.unrun(request, task, "FAILURE", error);
+    }
+    const replacement = run.context && replacementOf(run.context, error);
+    if (replacement !== undefined) {
+      this.#tell(run, "info", (error as Error).message);
+      run.follow = replacement;
+      this.#follow(run);
+      return this.#reports.add(job, Report.REPLACED, request.id, "", 0);
+    }
     if (outcome !== undefined) this.#follow(run);
     if (outcome === "ignore") return this.#reports.add(job, Report.SUCCESS, request.id, "", 0);
     if (outcome === "reject") {
@@ -416,10 +434,9 @@ export class Runner {
     const conclude = () => {
       this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
     };
-    if (!followsFailure(request)) return conclude();
-    this.#neverReached(request, task, error, traceback);
-    const [here, others] = this.#errbacksOf(request);
-    run.follow = this.#sendErrbacks(request, others);
+    const [here, others] = this.#aftermath.errbacksOf(request);
+    run.follow = this.#aftermath.failure(request, task, error, traceback, others);
+    if (here.length === 0) return conclude();
     const context = run.context ?? new TaskContext(request, this.#host);
     const failed = (name: string, error: unknown) =>
       this.#tell(
@@ -437,71 +454,22 @@ export class Runner {
     });
   }
 
-  /** Error callbacks: those that are called here, and those that are sent. */
-  #errbacksOf({ errbacks }: TaskRequest) {
-    const here: { signature: SignatureJson; task: RegisteredTask }[] = [];
-    const others: SignatureJson[] = [];
-    for (const signature of errbacks ?? []) {
-      const task = this.#serves(signature.task) ? this.#tasks.get(signature.task) : undefined;
-      if (task !== undefined && isCalledHere(task)) here.push({ signature, task });
-      else others.push(signature);
-    }
-    return [here, others] as const;
-  }
-
-  #sendErrbacks(
-    request: TaskRequest,
-    errbacks: readonly SignatureJson[],
-  ): readonly WireMessage[] | undefined {
-    if (errbacks.length === 0) return undefined;
-    try {
-      return this.#followers.failure(request, errbacks).messages;
-    } catch (error) {
-      const line = `Task ${request.task}[${request.id}] has an error callback that can't be sent: ${
-        String(error)
-      }`;
-      this.#output.log("error", line, false);
-      return undefined;
-    }
-  }
-
-  /** What follows a failed task in its chain fails with it. */
-  #neverReached(
-    request: TaskRequest,
-    task: Pick<RegisteredTask, "name" | "options">,
-    error: unknown,
-    traceback: string | null,
-  ): void {
-    for (const state of this.#outcomes.neverReached(request, task, error, traceback)) {
-      this.#output.state(state);
-    }
-  }
-
   /** It has ended before, and what follows it may have been sent or not: it is sent once more, under the same ids. */
   #followAgain(run: Run, { status, result, traceback }: DecodedResult): void {
     const { request, task } = run;
-    if (status === "SUCCESS" && followsSuccess(request)) {
+    if (status === "SUCCESS" && this.#aftermath.followsSuccess(request)) {
       try {
-        run.follow = this.#followers.success(request, result).messages;
+        const { children: _, ...following } = this.#aftermath.success(request, task, result, "");
+        run.follow = following;
       } catch (error) {
         // Whoever ran it the first time could send what we can't.
         this.#tell(run, "error", `is followed by what can't be sent: ${String(error)}`);
       }
-    } else if (status === "FAILURE" && followsFailure(request)) {
-      this.#neverReached(request, task, result, traceback);
-      run.follow = this.#sendErrbacks(request, this.#errbacksOf(request)[1]);
-    }
+    } else if (status === "FAILURE") {
+      const [, others] = this.#aftermath.errbacksOf(request);
+      run.follow = this.#aftermath.failure(request, task, result, traceback, others);
+    } else if (status === "REVOKED") run.follow = this.#aftermath.unrun(request, task, "REVOKED", result);
     this.#follow(run);
-  }
-
-  /** Made when first a task is followed by anything. */
-  get #followers(): Follow {
-    return this.#follows ??= new Follow({
-      settings: resolveSettings({ from: "the worker", settings: this.#settings.client }),
-      origin: `${this.#settings.pid}@${this.#settings.hostname}`,
-      now: () => this.#clock.now(),
-      defaultsOf: (task) => this.#tasks.get(task)?.options,
-    });
   }
 
   #retry(run: Run, error: Retry): void {
@@ -545,27 +513,32 @@ export class Runner {
     return !(options.acksOnFailureOrTimeout ?? acksOnFailureOrTimeout) && (options.acksLate ?? acksLate);
   }
 
-  /** Hands over what goes out when a run is settled: the message of its retry, and what follows it in its workflow. */
-  #follow({ job, context, follow = [] }: Run): void {
+  /** Hands over what is done when a run is settled: the message of its retry, and what follows it in its workflow. */
+  #follow({ job, context, follow }: Run): void {
     const retry = context && retryOf(context);
-    if (retry !== undefined) this.#reports.follow(job, { messages: [retry.message, ...follow] });
-    else if (follow.length > 0) this.#reports.follow(job, { messages: follow });
+    if (retry !== undefined) {
+      this.#reports.follow(job, { ...follow, messages: [retry.message, ...follow?.messages ?? []] });
+      return;
+    }
+    const added = context === undefined ? [] : additionsOf(context);
+    const following = added.length === 0 ? follow : together([...added, follow]);
+    if (following !== undefined) this.#reports.follow(job, following);
   }
 
   #expire(run: Run): void {
     const { job, request, task } = run;
     this.#tell(run, "info", "is discarded: it has expired");
     const text = this.#outcomes.expired(request, task);
+    run.follow = this.#aftermath.unrun(request, task, "REVOKED", new TaskRevokedError("expired"));
+    this.#follow(run);
     this.#reports.add(job, Report.EXPIRED, request.id, text, this.#outcomes.ttl(task));
   }
 
   /** The message can't be run and is kept as a dead letter; its caller is told by a failure. */
   #refuse(job: Job, request: TaskRequest, error: Error, reason: string): void {
-    if (followsFailure(request)) {
-      this.#neverReached(request, { name: request.task, options: {} }, error, null);
-      const follow = this.#sendErrbacks(request, request.errbacks ?? []);
-      if (follow !== undefined) this.#reports.follow(job, { messages: follow });
-    }
+    const task = { name: request.task, options: {} };
+    const follow = this.#aftermath.failure(request, task, error, null, request.errbacks ?? []);
+    if (follow !== undefined) this.#reports.follow(job, follow);
     this.#reports.add(job, Report.DEAD, request.id, this.#outcomes.refusal(request, error), reason);
   }
 

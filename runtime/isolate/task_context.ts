@@ -5,7 +5,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { CancelAnswer } from "../hub/port.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
-import type { Retry } from "../protocol/errors.ts";
+import type { Following } from "../protocol/chord.ts";
+import { Ignore, type Retry } from "../protocol/errors.ts";
+import type { SignatureJson } from "../protocol/signature.ts";
 import type { Correspondence, TaskProgress } from "./correspondence.ts";
 import type { PlannedRetry, RetryOptions } from "./retry.ts";
 import type { RunTimers, Timer, TimerCallback, TimerOptions } from "./timers.ts";
@@ -36,8 +38,41 @@ export interface TaskHost {
    * @throws When it may not be tried again.
    */
   retry(request: TaskRequest, text: string, options: RetryOptions): PlannedRetry;
+  /**
+   * Plans what takes the running task's place.
+   * @throws {WorkflowError} For what can't.
+   */
+  replace(request: TaskRequest, signature: SignatureJson): Following;
+  /**
+   * Plans one more part of the running task's chord, the `position`th that it adds.
+   * @throws {WorkflowError} When it is a part of none.
+   */
+  addToChord(request: TaskRequest, signature: SignatureJson, position: number): AddedPart;
   /** The timers that the running task sets. @throws {Error} Where there is no hub for them. */
   timers(request: TaskRequest): RunTimers;
+}
+
+/** A part that a task adds to its chord, with the id of its result. */
+export interface AddedPart extends Following {
+  readonly id: string;
+  /** The same as Celery writes it. */
+  readonly children: readonly unknown[];
+}
+
+/** What has taken a task's place, and the error that ends its run. */
+interface Replacement {
+  readonly error: Ignore;
+  readonly following: Following;
+}
+
+/** A signature whose arguments are all there: made by `.s()`, `app.signature`, `chain` and the like. */
+export interface CompleteSignature<Result> {
+  /** For the compiler alone. */
+  readonly takes?: (args: []) => void;
+  /** For the compiler alone. */
+  readonly gives?: Result;
+  /** Celery's own form of it. */
+  toJSON(): SignatureJson;
 }
 
 /** Timers that other tasks have set, or this one. */
@@ -59,6 +94,12 @@ export let endContext: (context: TaskContext) => void;
 
 /** Results of what a run has sent, as Celery writes them; undefined where it has sent nothing. */
 export let trailOf: (context: TaskContext) => readonly unknown[] | undefined;
+
+/** What takes the place of a run that has ended with `error`; undefined where nothing does. */
+export let replacementOf: (context: TaskContext, error: unknown) => Following | undefined;
+
+/** Parts that a run has added to its chord; mostly none. */
+export let additionsOf: (context: TaskContext) => readonly Following[];
 
 /** The timers that a run has set; undefined where it has set none. */
 export let timersOf: (context: TaskContext) => RunTimers | undefined;
@@ -86,6 +127,8 @@ export class TaskContext {
   #hasEnded = false;
   #timers: RunTimers | undefined;
   #trail: unknown[] | undefined;
+  #replacement: Replacement | undefined;
+  #additions: readonly AddedPart[] = NONE;
 
   static {
     correspondenceOf = (context) => context.#correspondence;
@@ -93,6 +136,9 @@ export class TaskContext {
     endContext = (context) => void (context.#hasEnded = true);
     timersOf = (context) => context.#timers;
     trailOf = (context) => context.#trail;
+    replacementOf = (context, error) =>
+      context.#replacement?.error === error ? context.#replacement?.following : undefined;
+    additionsOf = (context) => context.#additions;
   }
 
   /** Made by the isolate for each run; `text` is its message. */
@@ -333,6 +379,50 @@ export class TaskContext {
     throw this.#retry.error;
   }
 
+  /**
+   * Lets a workflow take the task's place (Celery: `Task.replace`): it runs under the task's id, and whatever waits for the
+   * task, or comes after it in a chain or a chord, gets the result of its last step; of a group the list of its results. Its
+   * callbacks, stamps and place in the tree are handed on. Throws an {@linkcode Ignore} that ends the run; the workflow is
+   * published when that is settled, and is not where a task catches it. Written with `return`, so that the task's type says
+   * what comes of it.
+   *
+   * @example
+   * ```ts
+   * import { chain, task } from "../../mod.ts";
+   *
+   * export const halve = task({ bind: false }, (n: number) => n / 2);
+   * export const quarter = task({ bind: true }, (ctx, n: number) => ctx.replace(chain(halve.s(n), halve.s())));
+   * ```
+   *
+   * @throws {Ignore} Always, where there is no other error.
+   * @throws {WorkflowError} For what can take no task's place: a part of another chord, a chain without steps.
+   * @throws {UnserializableError} For arguments that no message can carry.
+   */
+  replace<Result>(signature: CompleteSignature<Result>): Result {
+    this.#checkEnd();
+    const json = signature.toJSON();
+    const error = new Ignore(`is replaced by ${json.task}`);
+    this.#replacement = { error, following: this.#host.replace(this.#request, json) };
+    throw error;
+  }
+
+  /**
+   * Adds a part to the chord that the task is a part of (Celery: `Task.add_to_chord`): the body waits for its result, too, and
+   * gets it among the others, behind this task's. It is published when this run is settled, unless the task is to run
+   * again: then its next run adds its own.
+   *
+   * @returns The id of its result. (Celery's `lazy` is not here: a signature that is to be sent later is added later.)
+   * @throws {WorkflowError} When the task is no part of a chord, or `signature` is a group.
+   * @throws {UnserializableError} For arguments that no message can carry.
+   */
+  addToChord(signature: CompleteSignature<unknown>): string {
+    this.#checkEnd();
+    const added = this.#host.addToChord(this.#request, signature.toJSON(), this.#additions.length);
+    this.#additions = [...this.#additions, added];
+    for (const child of added.children) this.addTrail({ asTuple: () => child });
+    return added.id;
+  }
+
   #checkEnd(): void {
     if (this.#hasEnded) {
       throw new Error(`the task ${this.id} has ended: its hooks send, read and retry nothing`);
@@ -344,6 +434,8 @@ export class TaskContext {
     return this.#correspondence ??= this.#host.correspond(this.#request);
   }
 }
+
+const NONE: readonly AddedPart[] = [];
 
 /** A stored result names no more children than that. */
 const LONGEST_TRAIL = 10_000;

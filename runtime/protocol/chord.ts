@@ -69,3 +69,23 @@ export interface Following {
   /** Parts of chords that have ended with it, to be counted before it is settled. */
   readonly parts?: readonly EndedPart[];
 }
+
+/** All of several as one. */
+export function together(each: readonly (Following | undefined)[]): Following {
+  const given = each.filter((following) => following !== undefined);
+  return {
+    messages: given.flatMap(({ messages }) => messages),
+    chords: given.flatMap(({ chords = [] }) => chords),
+    extended: given.flatMap(({ extended = [] }) => extended),
+    parts: given.flatMap(({ parts = [] }) => parts),
+  };
+}
+
+/** Whether a task's end concerns a chord, so that there is more to do than to publish. */
+export function concernsChords({ chords, extended, parts }: Following): boolean {
+  return isFilled(chords) || isFilled(extended) || isFilled(parts);
+}
+
+function isFilled(list: readonly unknown[] | undefined): boolean {
+  return list !== undefined && list.length > 0;
+}

@@ -13,11 +13,18 @@ import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
 import { type CallSurroundings, messageOf, type TaskDefaults } from "./message.ts";
 import { errbacksOf } from "./chord_place.ts";
 import { type Plan, planCall, type PlannedResult, WorkflowError } from "./plan.ts";
+import { besideOf, inPlaceOf } from "./replace.ts";
 
 /** What follows a task. */
 export interface Followed extends Following {
   /** The results of what follows, as Celery writes them. */
   readonly children: readonly unknown[];
+}
+
+/** A part that is added to a chord. */
+export interface Addition extends Followed {
+  /** The task that ends it. */
+  readonly id: string;
 }
 
 /** What surrounds those that follow. */
@@ -29,6 +36,8 @@ export interface FollowOptions {
   readonly now: () => number;
   /** The options of a task that is known here. */
   readonly defaultsOf: (task: string) => TaskDefaults | undefined;
+  /** Parts of chords are counted, wherever results go. Default: the settings tell. */
+  readonly countsChords?: boolean;
 }
 
 /** Whether anything follows a task that succeeds. */
@@ -105,6 +114,25 @@ export class Follow {
     };
   }
 
+  /** What takes the place of a running task. @throws As {@linkcode Follow.success}. */
+  replacement(request: TaskRequest, signature: SignatureJson): Followed {
+    const origin = `${request.id}/replaced/${request.replacedTaskNesting}`;
+    return this.#call(request, [inPlaceOf(request, signature)], [], origin);
+  }
+
+  /**
+   * A part that a running task adds to its chord; `position` tells it from others that it adds. Its result is its only child.
+   *
+   * @throws As {@linkcode Follow.success}.
+   */
+  addition(request: TaskRequest, signature: SignatureJson, position: number): Addition {
+    const call = besideOf(request, signature);
+    const followed = this.#call(request, [call], [], `${request.id}/added/${position}`);
+    const [[id]] = followed.children[0] as [[string]];
+    const ttl = this.#options.settings.resultExpires;
+    return { ...followed, id, extended: [{ groupId: request.group!, taskIds: [id], ttl }] };
+  }
+
   /** `origin` is what ids are derived from. */
   #call(request: Followable, calls: readonly Call[], args: readonly unknown[], origin: string): Followed {
     let position = 0;
@@ -129,7 +157,8 @@ export class Follow {
   }
 
   #allowed(plan: Plan): Plan {
-    if (plan.hasChords) refuseChordsOf(this.#options.settings);
+    const { countsChords = false, settings } = this.#options;
+    if (plan.hasChords && !countsChords) refuseChordsOf(settings);
     return plan;
   }
 
