@@ -101,6 +101,7 @@ export type {
 } from "./runtime/isolate/task_definition.ts";
 export type { Timer, TimerCallback, TimerOptions } from "./runtime/isolate/timers.ts";
 export {
+  ChordError,
   Ignore,
   MaxRetriesExceededError,
   MemoryLimitExceeded,

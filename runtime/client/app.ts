@@ -1,5 +1,4 @@
 /** The client: what **publishes** tasks and finds their results again. */
-import { getConfig, getLogger } from "@logtape/logtape";
 import { messagesUrl } from "../channel/options.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { readEnvironment } from "../config/environment.ts";
@@ -17,28 +16,25 @@ import { resultKey } from "../results/result_key.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { openTransport } from "../transport/open.ts";
 import type { Transport } from "../transport/transport.ts";
-import { BadUrlError, schemeOf } from "../transport/url.ts";
-import { callOf, groupOfChunks } from "../workflow/compose.ts";
-import { type CallSurroundings, messageOf } from "../workflow/message.ts";
-import { planCall, type PlannedResult } from "../workflow/plan.ts";
+import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
+import { callOf } from "../workflow/compose.ts";
+import { WorkflowError } from "../workflow/plan.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
-import { type ApplyOptions, type CallOptions, completeCall, originOfCalls } from "./call.ts";
+import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
 import { openWithin } from "./connect.ts";
 import { Control } from "./control.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
-import { GroupResult, type PartResult } from "./group_result.ts";
-import { knownTask } from "./known_tasks.ts";
+import type { PartResult } from "./group_result.ts";
 import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
-import { Publisher } from "./publisher.ts";
+import { Publisher, tellLost } from "./publisher.ts";
 import { ResultWaiter } from "./result_waiter.ts";
 import { SavedGroups, storedGroupTexts } from "./saved_groups.ts";
 import { celeryOptions, Signature, type SignatureOptions, type SignatureSender } from "./signature.ts";
 import { Timers, type TimersOptions } from "./timers.ts";
-
-const log = getLogger(["celeriac", "client"]);
+import { type WorkflowCall, WorkflowSender } from "./workflow_sender.ts";
 
 /** What an app is made with: any setting, and two short names. */
 export type AppOptions = GivenSettings & {
@@ -88,6 +84,7 @@ export class App implements AsyncDisposable, SignatureSender {
   readonly #waiter: ResultWaiter;
   readonly #source: ResultSource;
   readonly #eager: Eager | undefined;
+  readonly #workflows: WorkflowSender;
   /** The queue of this app's own results, where results are sent to their callers. */
   readonly #replyTo: string | undefined;
   #transport: Promise<Transport> | undefined;
@@ -157,6 +154,20 @@ export class App implements AsyncDisposable, SignatureSender {
       },
     };
     this.GroupResult = new SavedGroups(this.#source);
+    this.#workflows = new WorkflowSender({
+      settings: this.settings,
+      now: () => clock.now(),
+      replyTo: this.#replyTo,
+      source: this.#source,
+      eager: this.#eager,
+      route: this.#route,
+      publish: (message) => this.#publisher.publish(message, this.settings.publishTimeout),
+      begin: async (chords) => {
+        const store = (await this.results()).chords;
+        if (store === undefined) throw noChords(this.#resultUrl);
+        await store.begin(chords);
+      },
+    });
   }
 
   /**
@@ -220,66 +231,9 @@ export class App implements AsyncDisposable, SignatureSender {
    */
   apply(
     signature: SignatureJson,
-    { args, kwargs, options }: {
-      readonly args?: readonly unknown[];
-      readonly kwargs?: Readonly<Record<string, unknown>>;
-      readonly options?: Readonly<Record<string, unknown>>;
-    },
+    call: WorkflowCall,
   ): PartResult {
-    const whole = signature.task === "celery.chunks" ? groupOfChunks(signature) : signature;
-    const replyTo = this.#replyTo;
-    const { calls, result } = planCall(whole, { args, kwargs, options, newId: uid, replyTo });
-    const parent = currentTask();
-    const surroundings: CallSurroundings = {
-      settings: this.settings,
-      origin: originOfCalls(),
-      now: this.#clock.now(),
-      replyTo,
-      rootId: parent?.rootId ?? parent?.id,
-      parentId: parent?.id,
-      route: this.#route,
-      defaultsOf: (task) => knownTask(task)?.options,
-    };
-    // All are written before the first one goes: what can't be written is sent in no part.
-    const messages = calls.map((call) => {
-      const { countdown: _, eta: __, ...atOnce } = call.options;
-      return messageOf(this.#eager === undefined ? call : { ...call, options: atOnce }, surroundings);
-    });
-    if (this.#eager !== undefined) expectAll(result, (id) => this.#eager!.expect(id));
-    const published = new Map<string, Promise<void>>();
-    calls.forEach(({ id, task }, i) => {
-      const own = knownTask(task);
-      const registered = own && { name: task, module: task, ...own };
-      published.set(
-        id,
-        this.#eager?.run(id, task, messages[i], registered) ??
-          this.#publisher.publish(messages[i], this.settings.publishTimeout),
-      );
-    });
-    return recorded(this.#resultOf(result, published));
-  }
-
-  /** The result of a plan. What is not sent at once is sent with what it follows. */
-  #resultOf(planned: PlannedResult, published: ReadonlyMap<string, Promise<void>>): PartResult {
-    const parent = planned.parent && (() => this.#resultOf(planned.parent!, published));
-    if (planned.kind === "group") {
-      // The parts of one that follows something begin when that has ended.
-      const parts = planned.results.map((part) => parent ? withFirst(part, planned.parent!) : part);
-      return new GroupResult(
-        planned.id,
-        parts.map((part) => this.#resultOf(part, published)),
-        this.#source,
-        parent,
-      );
-    }
-    const { id, task } = planned;
-    const lost = published.has(id) ? (error: unknown) => tellLost(`Task ${task}[${id}]`, error) : () => {};
-    return new AsyncResult(id, this.#source, {
-      task,
-      published: publishedOf(planned, published),
-      lost,
-      parent,
-    });
+    return recorded(this.#workflows.apply(signature, call));
   }
 
   /**
@@ -353,12 +307,13 @@ export class App implements AsyncDisposable, SignatureSender {
 
   /** Resolves when no call waits any more to be published. */
   async flushed(): Promise<void> {
+    await this.#workflows.flushed();
     await this.#publisher.flushed();
   }
 
   /** Publishes what waits, ends the waiting for results, and closes all connections. */
   async disconnect(): Promise<void> {
-    await this.#publisher.flushed();
+    await this.flushed();
     this.#eager?.timers.clear();
     this.#closing.abort(new Error("the app was disconnected while it connected"));
     this.#closing = new AbortController();
@@ -461,34 +416,6 @@ function recorded<Sent extends PartResult>(sent: Sent): Sent {
   return sent;
 }
 
-/** When the broker has what leads to this result. */
-function publishedOf(planned: PlannedResult, published: ReadonlyMap<string, Promise<void>>): Promise<void> {
-  let first = planned;
-  while (first.parent !== undefined) first = first.parent;
-  if (first.kind === "task") return published.get(first.id) ?? Promise.resolve();
-  return Promise.all(first.results.map((part) => publishedOf(part, published))).then(() => {});
-}
-
-/** A part of a group that stands behind others: what leads to the group leads to it. */
-function withFirst(planned: PlannedResult, first: PlannedResult): PlannedResult {
-  return { ...planned, parent: planned.parent === undefined ? first : withFirst(planned.parent, first) };
-}
-
-/** Tells of every task in a plan, also of those that are sent later. */
-function expectAll(planned: PlannedResult, expect: (id: string) => void): void {
-  for (let next: PlannedResult | undefined = planned; next !== undefined; next = next.parent) {
-    if (next.kind === "task") expect(next.id);
-    else for (const part of next.results) expectAll(part, expect);
-  }
-}
-
-/** A lost task is told of even by a program that has set up no log. */
-function tellLost(task: string, error: unknown): void {
-  const text = `${task} could not be published: ${error}`;
-  if (getConfig() === null) console.error(text);
-  else log.error(text);
-}
-
 /** A memory broker lives in one thread: an app in an isolate would wait for ever on one that nobody else sees. */
 function refuseMemoryInIsolate({ brokerUrl }: Settings): void {
   const isWorkers = workerSettings().brokerUrl === brokerUrl;
@@ -497,4 +424,12 @@ function refuseMemoryInIsolate({ brokerUrl }: Settings): void {
       `${brokerUrl} can't be reached from a task: tasks run in threads of their own; use sqlite:PATH or redis://`,
     );
   }
+}
+
+function noChords(url: string): WorkflowError {
+  return new WorkflowError(
+    `a chord, or a group with a step after it, needs a result store that can count its parts, and ${
+      maskUrl(url)
+    } is none`,
+  );
 }

@@ -11,6 +11,7 @@ import { nearest } from "../config/suggest.ts";
 import { type Job, JobNumbers } from "../isolate/claim_board.ts";
 import { InProcessIsolate } from "../isolate/in_process.ts";
 import { Report, REPORT_STRIDE, taskDefaults } from "../isolate/isolate.ts";
+import { isReserved } from "../isolate/reserved_tasks.ts";
 import { currentTask } from "../isolate/task_context.ts";
 import {
   type RegisteredTask,
@@ -27,10 +28,11 @@ import {
   encodeSuccess,
   isReady,
 } from "../protocol/result_meta.ts";
-import type { Following } from "../protocol/chord.ts";
+import type { ChordStart, Following } from "../protocol/chord.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultSource } from "./async_result.ts";
+import { EagerChords } from "./eager_chords.ts";
 import { EagerTimers } from "./eager_timers.ts";
 import { Messages } from "./messages.ts";
 import type { StateListener } from "./result_waiter.ts";
@@ -72,6 +74,7 @@ export class Eager {
   readonly #clock: Clock;
   readonly #tasks = new Map<string, RegisteredTask>();
   readonly #isolate: InProcessIsolate;
+  readonly #chords: EagerChords;
   /** Those that tasks have set. */
   readonly timers: EagerTimers;
   readonly #numbers = new JobNumbers();
@@ -79,7 +82,7 @@ export class Eager {
   readonly #listening = new Map<string, Set<StateListener>>();
   readonly #running = new Map<Job, Run>();
   /** What follows jobs that are about to be reported. */
-  readonly #follow = new Map<Job, readonly WireMessage[]>();
+  readonly #follow = new Map<Job, Following>();
   /** More than a claim board holds. */
   readonly #waiting: Run[] = [];
   #included: Promise<void> | undefined;
@@ -95,6 +98,14 @@ export class Eager {
       clock,
       optionsOf: (task) => this.#tasks.get(task)?.options,
       run: (id, task, message) => this.#callBack(id, task, message),
+    });
+    this.#chords = new EagerChords({
+      settings,
+      clock,
+      defaultsOf: (task) => this.#tasks.get(task)?.options,
+      run: (messages) => this.#runSoon(messages),
+      fail: (id, text) => this.#settle(this.expect(id), Report.FAILURE, text, ""),
+      trouble: (text) => log.error(text),
     });
     this.#isolate = new InProcessIsolate(
       {
@@ -114,7 +125,7 @@ export class Eager {
         finished: (reports) => this.#finished(reports),
         follow: (follow) => {
           for (let i = 0; i < follow.length; i += 2) {
-            this.#follow.set(follow[i] as Job, (follow[i + 1] as Following).messages);
+            this.#follow.set(follow[i] as Job, follow[i + 1] as Following);
           }
         },
         state: ([id, state, text]) => {
@@ -163,10 +174,14 @@ export class Eager {
     const entry = this.expect(id);
     const run: Run = { entry, text: encodeEnvelope(message), count: 0 };
     if (own !== undefined && !this.#tasks.has(name)) this.#add(own);
-    if (!this.#tasks.has(name)) return this.#startWhenIncluded(name, run);
+    if (!this.#knows(name)) return this.#startWhenIncluded(name, run);
     this.#start(run);
     if (this.#settings.taskEagerPropagates && entry.thrown) throw entry.thrown.error;
     return Promise.resolve();
+  }
+
+  #knows(name: string): boolean {
+    return this.#tasks.has(name) || isReserved(name);
   }
 
   /** Runs what a timer calls. Its result tells what it throws. */
@@ -194,7 +209,7 @@ export class Eager {
   async #startWhenIncluded(name: string, run: Run): Promise<void> {
     try {
       await this.#include();
-      if (!this.#tasks.has(name)) throw notRegistered(name, [...this.#tasks.keys()]);
+      if (!this.#knows(name)) throw notRegistered(name, [...this.#tasks.keys()]);
     } catch (error) {
       run.entry.reject(error);
       throw error;
@@ -219,10 +234,11 @@ export class Eager {
       this.#numbers.release(job as Job);
       const follow = this.#follow.get(job as Job);
       this.#follow.delete(job as Job);
-      if (report === Report.RETRY) this.#retry(run.entry, text as string, follow![0]);
+      if (report === Report.RETRY) this.#retry(run.entry, text as string, follow!.messages[0]);
       else if (report === Report.REQUEUE) this.#again(run);
+      else if (report === Report.REPLACED) this.#replace(run.entry);
       else this.#settle(run.entry, report as number, text as string, String(extra));
-      if (report !== Report.RETRY) this.#goOn(run.entry, follow);
+      if (report !== Report.RETRY) this.#goOn(run.entry, follow, report === Report.REPLACED);
       const next = this.#waiting.shift();
       // Not at once: whoever reports is not done with it yet.
       if (next !== undefined) queueMicrotask(() => this.#start(next));
@@ -230,13 +246,30 @@ export class Eager {
   }
 
   /** What follows a task in its workflow runs when it has ended. */
-  #goOn({ id }: Entry, follow: readonly WireMessage[] = []): void {
-    for (const message of follow) {
-      const next = message.correlationId!;
-      if (next === id) continue;
-      this.expect(next);
-      setTimeout(() => this.#callBack(next, String(message.headers.task), message));
+  #goOn({ id }: Entry, follow: Following | undefined, isReplaced = false): void {
+    if (follow === undefined) return;
+    // Before what follows: some of that may be parts of chords that are extended.
+    void this.#chords.follow(follow);
+    this.#runSoon(follow.messages.filter(({ correlationId }) => correlationId !== id || isReplaced));
+  }
+
+  #runSoon(messages: readonly WireMessage[]): void {
+    for (const message of messages) {
+      const id = message.correlationId!;
+      this.expect(id);
+      setTimeout(() => this.#callBack(id, String(message.headers.task), message));
     }
+  }
+
+  /** Chords that begin now, before any part of them runs. */
+  begin(chords: readonly ChordStart[]): void {
+    this.#chords.begin(chords);
+  }
+
+  /** Whoever waits for it goes on waiting, for what follows under its id. */
+  #replace(entry: Entry): void {
+    entry.stored = null;
+    delete entry.thrown;
   }
 
   #settle(entry: Entry, report: number, text: string, reason: string): void {

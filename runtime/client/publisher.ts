@@ -2,10 +2,13 @@
  * Where calls become batches: everything sent in one tick, or while a batch is under way, is **published** together.
  * While the broker is away the calls wait here, each within its own time.
  */
+import { getConfig, getLogger } from "@logtape/logtape";
 import { type Clock, sleep } from "../clock.ts";
 import { withResolvers } from "../platform.ts";
 import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
 import { BrokerUnavailableError, PublishError, type Transport } from "../transport/transport.ts";
+
+const log = getLogger(["celeriac", "client"]);
 
 /** How many messages one batch carries. */
 const BATCH = 1000;
@@ -149,4 +152,11 @@ export class Publisher {
     });
     return next === Infinity ? 0 : next - now;
   }
+}
+
+/** A lost task is told of even by a program that has set up no log. */
+export function tellLost(task: string, error: unknown): void {
+  const text = `${task} could not be published: ${error}`;
+  if (getConfig() === null) console.error(text);
+  else log.error(text);
 }

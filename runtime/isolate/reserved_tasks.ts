@@ -11,7 +11,19 @@ import type { RegisteredTask, TaskFunction, TaskOptions } from "./task_definitio
 import { isThenable } from "./task_hooks.ts";
 
 /** The module of reserved tasks. */
-export const RESERVED = "celeriac";
+const MODULE = "celeriac";
+
+/** Their names. */
+const NAMES: ReadonlySet<string> = new Set(
+  "map starmap chunks accumulate backend_cleanup chain group chord chord_unlock".split(" ").map((name) =>
+    `celery.${name}`
+  ),
+);
+
+/** Whether every isolate has a task of that name. */
+export function isReserved(task: string): boolean {
+  return NAMES.has(task);
+}
 
 /**
  * The reserved tasks of an isolate.
@@ -35,11 +47,16 @@ export function reservedTasks(find: (name: string) => RegisteredTask): ReadonlyM
     ["celery.backend_cleanup", () => null, {}],
     ["celery.chain", () => refuse("a chain is no task: its steps are"), {}],
     ["celery.group", () => refuse("a group is no task: its parts are"), {}],
-    ["celery.chord", () => refuse("chords can't be run yet: route them to Python"), {}],
-    ["celery.chord_unlock", () => refuse("chords can't be counted yet: route this task to Python"), {}],
+    ["celery.chord", () => refuse("a chord is no task: its parts and its body are"), {}],
+    ["celery.chord_unlock", () => refuse(UNLOCK), {}],
   ];
-  return new Map(tasks.map(([name, run, options]) => [name, { name, module: RESERVED, run, options }]));
+  return new Map(tasks.map(([name, run, options]) => [name, { name, module: MODULE, run, options }]));
 }
+
+/** It asks again and again for the results of a chord's parts, where Python's store can't count them itself. */
+const UNLOCK =
+  "parts of chords are counted as they end here, and none of our stores needs celery.chord_unlock: route it " +
+  "to the Python workers whose result backend does";
 
 /** What a task returns for each item, one after another. */
 function callEach(

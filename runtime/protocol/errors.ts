@@ -83,6 +83,7 @@ export class MaxRetriesExceededError extends TaskError {
 
 /** A part of a chord failed, so its body was not run. */
 export class ChordError extends TaskError {
+  /** `message` says which part, and with what. */
   constructor(message = "a part of the chord failed", options: TaskErrorOptions = {}) {
     super(message, { type: "ChordError", ...options });
   }
