@@ -2,50 +2,45 @@
  * Tasks that can't tell their end themselves, because their isolate is gone: it died, or was ended under them. **Settle**,
  * where no report comes. Rare enough that the main thread reads such messages whole.
  */
-import process from "node:process";
-import type { Clock } from "../clock.ts";
-import type { Death, StateReport } from "../isolate/isolate.ts";
-import { Outcomes } from "../isolate/outcomes.ts";
+import type { Aftermath } from "../isolate/aftermath.ts";
+import type { Death } from "../isolate/isolate.ts";
+import type { Outcomes } from "../isolate/outcomes.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
+import type { Following } from "../protocol/chord.ts";
 import { MemoryLimitExceeded, TimeLimitExceeded, WorkerLostError } from "../protocol/errors.ts";
 import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
 import type { BuriedMessage, Delivery, Settlement } from "../transport/transport.ts";
-import { Follow } from "../workflow/follow.ts";
 import type { Notices } from "./notices.ts";
-import { type CompleteOptions, isolateSettings } from "./worker_options.ts";
+import type { CompleteOptions } from "./worker_options.ts";
 
 /** What losses have of their worker. */
 export interface LossesParts {
   readonly options: CompleteOptions;
-  readonly clock: Clock;
+  readonly outcomes: Outcomes;
+  readonly aftermath: Aftermath;
   readonly notices: Notices;
   /** By their names. */
   tasks(): ReadonlyMap<string, TaskDescription>;
   /** Whether its message was acknowledged before its run: it can't be given back. */
   isAcknowledged(delivery: Delivery): boolean;
-  settle(settlement: Settlement): void;
-  /** Stores a state beside the settlements, before them. */
-  store(state: StateReport): void;
+  settle(settlement: Settlement, following: Following): void;
 }
 
 /** What becomes known of a task that could not tell its end itself. */
 export interface Failure {
   readonly result?: StoredResult;
-  /** Its error callbacks. */
-  readonly follow?: readonly WireMessage[];
+  /** Its error callbacks, and the parts of chords that end with it. */
+  readonly following: Following;
 }
+
+const NOTHING: Following = { messages: [] };
 
 export class Losses {
   readonly #parts: LossesParts;
-  readonly #outcomes: Outcomes;
-  #follow: Follow | undefined;
 
   constructor(parts: LossesParts) {
-    const { options, clock } = parts;
     this.#parts = parts;
-    this.#outcomes = new Outcomes({ ...isolateSettings(options), modules: [] }, () => clock.now());
   }
 
   /** An isolate died: `started` ran in it, `unreported` had run and their outcome is lost. */
@@ -75,7 +70,7 @@ export class Losses {
   #restart(deliveries: readonly Delivery[], why: string, outcome: "again" | "restore" | "return"): void {
     for (const delivery of deliveries) {
       if (this.#parts.isAcknowledged(delivery)) this.#failLost(delivery, why);
-      else this.#parts.settle({ delivery, outcome });
+      else this.#parts.settle({ delivery, outcome }, NOTHING);
     }
   }
 
@@ -84,13 +79,13 @@ export class Losses {
     const { notices, isAcknowledged, settle } = this.#parts;
     const request = this.#read(delivery);
     notices.overLimit(request?.task ?? "", request?.id ?? "", seconds);
-    const failure = this.#failure(delivery, request, () => new TimeLimitExceeded(seconds));
+    const { result, following } = this.#failure(delivery, request, () => new TimeLimitExceeded(seconds));
     if (isAcknowledged(delivery) || this.#acksTimeouts(request)) {
-      settle({ delivery, outcome: "ack", ...failure });
+      settle({ delivery, outcome: "ack", result }, following);
     } else {
       const reason = `its task ran longer than its time limit of ${seconds} s`;
       notices.dead(delivery.queue, request?.id, reason);
-      settle({ delivery, outcome: "dead", reason, ...failure });
+      settle({ delivery, outcome: "dead", reason, result }, following);
     }
   }
 
@@ -99,15 +94,15 @@ export class Losses {
     const { notices, isAcknowledged, settle } = this.#parts;
     notices.isolateDied(reason);
     if (isAcknowledged(delivery)) this.#failLost(delivery, reason);
-    else settle({ delivery, outcome: wasCounted ? "return" : "restore" });
+    else settle({ delivery, outcome: wasCounted ? "return" : "restore" }, NOTHING);
   }
 
   /** Workers died under it too often: it runs no more, and its caller is told so. */
   condemned(delivery: Delivery, reason: string): void {
     const request = this.#read(delivery);
     this.#parts.notices.dead(delivery.queue, request?.id, reason);
-    const failure = this.#failure(delivery, request, deadLetter(reason));
-    this.#parts.settle({ delivery, outcome: "dead", reason, ...failure });
+    const { result, following } = this.#failure(delivery, request, deadLetter(reason));
+    this.#parts.settle({ delivery, outcome: "dead", reason, result }, following);
   }
 
   /** What its caller, and its error callbacks, are told of a message that the broker has put to the dead letters. */
@@ -122,7 +117,8 @@ export class Losses {
       how === "out of memory"
         ? new MemoryLimitExceeded(`${task} took more memory than it may: ${reason}`)
         : new WorkerLostError(`the isolate that ran ${task} died: ${reason}`);
-    settle({ delivery, outcome: "ack", ...this.#failure(delivery, this.#read(delivery), because) });
+    const { result, following } = this.#failure(delivery, this.#read(delivery), because);
+    settle({ delivery, outcome: "ack", result }, following);
   }
 
   #runsAgainWhenLost({ text }: Delivery): boolean {
@@ -137,44 +133,23 @@ export class Losses {
     return task?.options.acksOnFailureOrTimeout ?? options.settings.taskAcksOnFailureOrTimeout;
   }
 
-  /** What is stored of a failure, if anything is, and the error callbacks that it has. */
+  /** What is stored of a failure, if anything is, the error callbacks that it has, and the parts of chords that end with it. */
   #failure(
     { replyTo }: BuriedMessage,
     request: TaskRequest | undefined,
     because: (task: string) => Error,
   ): Failure {
-    if (request === undefined) return {};
+    if (request === undefined) return { following: NOTHING };
+    const { tasks, outcomes, aftermath } = this.#parts;
     const { id, task: name } = request;
-    const task = this.#parts.tasks().get(name) ?? { name, options: {} };
+    const task = tasks().get(name) ?? { name, options: {} };
     const error = because(name);
-    const text = this.#outcomes.failure(request, task, error);
-    for (const state of this.#outcomes.neverReached(request, task, error, null)) this.#parts.store(state);
+    const text = outcomes.failure(request, task, error);
     return {
-      result: text === ""
-        ? undefined
-        : { id, state: "FAILURE", text, ttl: this.#outcomes.ttl(task), replyTo },
-      follow: this.#errbacks(request),
+      result: text === "" ? undefined : { id, state: "FAILURE", text, ttl: outcomes.ttl(task), replyTo },
+      // All error callbacks are sent as tasks: whoever could call them where the task has failed is gone.
+      following: aftermath.failure(request, task, error, null, request.errbacks ?? []) ?? NOTHING,
     };
-  }
-
-  /** All of them are sent as tasks: whoever could call them where the task has failed is gone. */
-  #errbacks(request: TaskRequest): readonly WireMessage[] | undefined {
-    if (request.errbacks === null || request.errbacks.length === 0) return undefined;
-    const { options, clock, tasks, notices } = this.#parts;
-    this.#follow ??= new Follow({
-      settings: options.settings,
-      origin: `${process.pid}@${options.hostname}`,
-      now: () => clock.now(),
-      defaultsOf: (task) => tasks().get(task)?.options,
-    });
-    try {
-      return this.#follow.failure(request, request.errbacks).messages;
-    } catch (error) {
-      const { id, task } = request;
-      const text = `Task ${task}[${id}] has an error callback that can't be sent: ${String(error)}`;
-      notices.task({ level: "error", text, task, id, own: false });
-      return undefined;
-    }
   }
 
   /** A message that an isolate has run can be read; one that can't has nobody who waits for it. */

@@ -1,6 +1,8 @@
 /** What a worker says of itself in its log, and what it counts: beside the way of a task. */
 import { getLogger } from "@logtape/logtape";
 import type { LogReport } from "../isolate/isolate.ts";
+import type { ChordPart, EndedPart } from "../protocol/chord.ts";
+import type { TaskRequest } from "../protocol/task_message.ts";
 import type { ReceiverEvents } from "../transport/transport.ts";
 import type { WatchListener } from "./watch.ts";
 
@@ -47,6 +49,8 @@ export class Notices {
     trouble: (message) => log.warning(message),
     away: (broker, why) => this.#away("receiver", broker, why),
   };
+  /** It was said that the results of this worker can't count parts of chords. */
+  #saidUncounted = false;
   /** Who of those that use the broker finds it away. */
   readonly #missing = new Set<"receiver" | "exchange">();
 
@@ -192,6 +196,33 @@ export class Notices {
     log.error(
       `The tasks stay as they were until this is mended: ${error instanceof Error ? error.message : error}`,
     );
+  }
+
+  errbackUnsent({ task, id }: TaskRequest, error: unknown): void {
+    const text = `Task ${task}[${id}] has an error callback that can't be sent: ${String(error)}`;
+    taskLog.error(text, { task, id, own: false });
+  }
+
+  /** The body of a chord is not called, or what is to be told of that can't be sent. */
+  chordFailed({ groupId, body }: EndedPart, text: string): void {
+    taskLog.error(text, { task: body.task, id: groupId, own: false });
+  }
+
+  /** Parts have ended whose chord was never begun here, or has expired; or nobody here can count them. */
+  strangers(parts: readonly ChordPart[], hasStore: boolean): void {
+    const which = firstOf([...new Set(parts.map(({ groupId }) => groupId))], SHOWN_TASKS);
+    if (hasStore) {
+      log.warning(
+        `Parts of chords ended that nobody has begun in this result store, or that have expired: ${which}. Their bodies ` +
+          `are not called. Give the client and all workers the same result backend.`,
+      );
+    } else if (!this.#saidUncounted) {
+      this.#saidUncounted = true;
+      log.error(
+        `The parts of chords can't be counted where results go to their callers, so bodies are not called: ${which}. Set ` +
+          `resultBackend to redis://, sqlite: or the like, here and where chords are sent.`,
+      );
+    }
   }
 
   /** A line from inside an isolate. */

@@ -4,10 +4,11 @@
  * its state and what follows it to be kept.
  */
 import type { StateReport } from "../isolate/isolate.ts";
+import { concernsChords, type Following } from "../protocol/chord.ts";
 import { isReady } from "../protocol/result_meta.ts";
-import type { WireMessage } from "../protocol/wire_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
 import type { Delivery, Receiver, Settlement } from "../transport/transport.ts";
+import type { Chords } from "./chords.ts";
 import type { Exchange } from "./exchange.ts";
 import type { StateWriter } from "./state_writer.ts";
 
@@ -16,22 +17,24 @@ export class Settling {
   readonly #acknowledged = new Set<Delivery>();
   /** Failures of what the broker had put to the dead letters before all was set up, and what follows them. */
   readonly #untold: StoredResult[] = [];
-  readonly #unsent: WireMessage[] = [];
+  readonly #unsent: Following[] = [];
   /** Called when something was settled by itself. */
   readonly #settled: () => void;
   #exchange!: Exchange;
   #states!: StateWriter;
+  #chords!: Chords;
 
   constructor(settled: () => void) {
     this.#settled = settled;
   }
 
   /** From here on it can bring them somewhere. */
-  open(exchange: Exchange, states: StateWriter): void {
+  open(exchange: Exchange, states: StateWriter, chords: Chords): void {
     this.#exchange = exchange;
     this.#states = states;
+    this.#chords = chords;
     for (const result of this.#untold.splice(0)) states.write(result);
-    this.#send(this.#unsent.splice(0));
+    for (const following of this.#unsent.splice(0)) this.#send(following);
   }
 
   /** How many that were acknowledged before their run are not settled. */
@@ -46,7 +49,13 @@ export class Settling {
 
   /** Whether anything waits to be stored or acknowledged. */
   get busy(): boolean {
-    return this.#acknowledged.size > 0 || this.#exchange.busy || this.#states.written() !== undefined;
+    return this.#acknowledged.size > 0 || this.holds || this.#exchange.busy ||
+      this.#states.written() !== undefined;
+  }
+
+  /** Whether parts of chords are counted, which may send their bodies. */
+  get holds(): boolean {
+    return this.#chords.working !== undefined;
   }
 
   /** Acknowledges deliveries that are about to run; false when the worker was ended before the broker was there. */
@@ -62,16 +71,24 @@ export class Settling {
     }
   }
 
-  /** A task has run to an end of its own: its state, what follows it, and its message, in this order. */
-  finish(settlement: Settlement): void {
+  /** A task has run to an end of its own: what of it concerns chords, what follows it, its state, and its message, in this order. */
+  finish(settlement: Settlement, following?: Following): void {
+    if (following !== undefined && concernsChords(following)) this.#chords.hold(settlement, following);
+    else this.settle(settlement);
+  }
+
+  /** The same once all that concerns chords is done. */
+  settle(settlement: Settlement): void {
     if (this.#acknowledged.has(settlement.delivery)) void this.#finishAcknowledged(settlement);
     else this.#exchange.settle(settlement);
   }
 
   /** The same for what does not run any more: what follows it, if anything does, are its error callbacks. */
-  conclude(settlement: Settlement): void {
-    const { delivery, result, follow } = settlement;
-    if (follow !== undefined) this.finish(settlement);
+  conclude(settlement: Settlement, following: Following = { messages: [] }): void {
+    const { delivery, result } = settlement;
+    const { messages } = following;
+    if (messages.length > 0) this.finish({ ...settlement, follow: messages }, following);
+    else if (concernsChords(following)) this.finish(settlement, following);
     else if (!this.#acknowledged.delete(delivery)) this.#exchange.settle(settlement);
     else if (result !== undefined) this.#states.write(result);
   }
@@ -92,10 +109,10 @@ export class Settling {
   }
 
   /** What a caller is told of a message that the broker itself has settled, and what follows that. */
-  tell({ result, follow = [] }: Pick<Settlement, "result" | "follow">): void {
+  tell(result: StoredResult | undefined, following: Following): void {
     if (result !== undefined) this.#write(result);
-    if (this.#exchange === undefined) this.#unsent.push(...follow);
-    else this.#send(follow);
+    if (this.#exchange === undefined) this.#unsent.push(following);
+    else this.#send(following);
   }
 
   #write(result: StoredResult): void {
@@ -103,13 +120,15 @@ export class Settling {
     else this.#states.write(result);
   }
 
-  #send(follow: readonly WireMessage[]): void {
+  #send(following: Following): void {
+    if (concernsChords(following)) this.#chords.hold(undefined, following);
     // Only the end of the worker ends the tries.
-    if (follow.length > 0) this.#exchange.publish(follow).catch(() => {});
+    else if (following.messages.length > 0) this.#exchange.publish(following.messages).catch(() => {});
   }
 
   /** Resolves when all that is finished is settled and stored. */
   async idle(): Promise<void> {
+    await this.#chords.working;
     await this.#exchange.idle();
     await this.#states.written();
   }

@@ -4,9 +4,12 @@
  */
 import process from "node:process";
 import type { Clock } from "../clock.ts";
-import { Outcomes } from "../isolate/outcomes.ts";
+import type { Aftermath } from "../isolate/aftermath.ts";
+import type { Outcomes } from "../isolate/outcomes.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
-import { decodeTask, peekTask } from "../protocol/task_message.ts";
+import type { Following } from "../protocol/chord.ts";
+import { TaskRevokedError } from "../protocol/errors.ts";
+import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
 import type { Delivery } from "../transport/transport.ts";
 import type { ControlledTimers, ControlledWorker, TaskInHand, TaskLimits } from "./control/command.ts";
@@ -14,12 +17,14 @@ import type { NearTimes } from "./near_times.ts";
 import type { Notices } from "./notices.ts";
 import type { Pool } from "./pool.ts";
 import type { Revokes } from "./revokes.ts";
-import { type CompleteOptions, isolateSettings } from "./worker_options.ts";
+import type { CompleteOptions } from "./worker_options.ts";
 
 /** What steering has of its worker. */
 export interface SteeringParts {
   readonly options: CompleteOptions;
   readonly clock: Clock;
+  readonly outcomes: Outcomes;
+  readonly aftermath: Aftermath;
   readonly pool: Pick<Pool, "list" | "withdraw" | "end">;
   readonly near: NearTimes;
   readonly revokes: Revokes;
@@ -30,7 +35,7 @@ export interface SteeringParts {
   tasks(): ReadonlyMap<string, TaskDescription>;
   isAcknowledged(delivery: Delivery): boolean;
   /** Settles a delivery that is in nobody's hands any more. */
-  conclude(delivery: Delivery, result: StoredResult | undefined): void;
+  conclude(delivery: Delivery, result: StoredResult | undefined, following: Following | undefined): void;
   limit(task: string, limits: TaskLimits): boolean;
   stop(): void;
 }
@@ -44,7 +49,6 @@ export class Steering implements ControlledWorker {
   readonly broker: string;
   readonly timers: ControlledTimers;
   readonly #parts: SteeringParts;
-  readonly #outcomes: Outcomes;
   readonly #begun: number;
 
   constructor(parts: SteeringParts) {
@@ -56,7 +60,6 @@ export class Steering implements ControlledWorker {
     this.broker = parts.broker;
     this.timers = parts.timers;
     this.#parts = parts;
-    this.#outcomes = new Outcomes({ ...isolateSettings(options), modules: [] }, () => clock.now());
     this.#begun = clock.monotonic();
   }
 
@@ -150,22 +153,29 @@ export class Steering implements ControlledWorker {
     const { revokes, notices, conclude } = this.#parts;
     revokes.took(id);
     notices.revoked(peekTask(delivery.text)?.task ?? "", id, why);
-    conclude(delivery, this.#result(delivery, why));
+    const { result, following } = this.#end(delivery, why);
+    conclude(delivery, result, following);
   }
 
-  #result(delivery: Delivery, why: string): StoredResult | undefined {
-    const { options, tasks } = this.#parts;
+  /** What is stored of it, and the parts of chords that end with it. */
+  #end(delivery: Delivery, why: string): { result?: StoredResult; following?: Following } {
+    const { options, tasks, outcomes, aftermath } = this.#parts;
+    let request: TaskRequest;
     try {
       const { maxMessageBytes } = options.settings.brokerTransportOptions;
-      const request = decodeTask(delivery.text, { maxBodyBytes: maxMessageBytes });
-      const task = tasks().get(request.task) ?? { options: {} };
-      const text = this.#outcomes.revoked(request, task, why);
-      if (text === "") return undefined;
-      const { replyTo } = delivery;
-      return { id: request.id, state: "REVOKED", text, ttl: this.#outcomes.ttl(task), replyTo };
+      request = decodeTask(delivery.text, { maxBodyBytes: maxMessageBytes });
     } catch {
       // What can't be read has nobody who could wait for it.
-      return undefined;
+      return {};
     }
+    const task = tasks().get(request.task) ?? { name: request.task, options: {} };
+    const following = aftermath.unrun(request, task, "REVOKED", new TaskRevokedError(why));
+    const text = outcomes.revoked(request, task, why);
+    if (text === "") return { following };
+    const { replyTo } = delivery;
+    return {
+      result: { id: request.id, state: "REVOKED", text, ttl: outcomes.ttl(task), replyTo },
+      following,
+    };
   }
 }

@@ -6,8 +6,10 @@
 import { messagesUrl } from "../channel/options.ts";
 import { Relay } from "../channel/relay.ts";
 import type { Clock, TimerHandle } from "../clock.ts";
+import { Aftermath } from "../isolate/aftermath.ts";
 import { Report } from "../isolate/isolate.ts";
 import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
+import { Outcomes } from "../isolate/outcomes.ts";
 import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
 import { withResolvers } from "../platform.ts";
 import type { Following } from "../protocol/chord.ts";
@@ -25,6 +27,8 @@ import {
   type Receiver,
   type Transport,
 } from "../transport/transport.ts";
+import { ChordBodies } from "../workflow/chord_bodies.ts";
+import { Chords } from "./chords.ts";
 import { demandPolicy, unconfined } from "./demand.ts";
 import { Exchange } from "./exchange.ts";
 import { Losses } from "./losses.ts";
@@ -80,6 +84,9 @@ export class Worker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #pool: Suspects;
   readonly #losses: Losses;
+  /** What is stored of tasks that end in the main thread, and what comes after them. */
+  readonly #outcomes: Outcomes;
+  readonly #aftermath: Aftermath;
   readonly #near: NearTimes;
   /** Messages that tasks send and read. */
   readonly #messages: Relay;
@@ -128,14 +135,27 @@ export class Worker implements AsyncDisposable {
         await tellWorkers(this.#transport, { method: "revoke", arguments: { task_id: ids } });
       },
     });
+    const settings = { ...isolateSettings(options), modules: [] };
+    const now = () => this.#clock.now();
+    const outcomes = this.#outcomes = new Outcomes(settings, now);
+    const aftermath = this.#aftermath = new Aftermath({
+      settings,
+      outcomes,
+      now,
+      // Nothing is called in the main thread.
+      find: () => undefined,
+      defaultsOf: (task) => this.#tasks.get(task)?.options,
+      state: (state) => this.#settling.store(state),
+      unsent: (...what) => this.#notices.errbackUnsent(...what),
+    });
     this.#losses = new Losses({
       options,
-      clock: this.#clock,
+      outcomes,
+      aftermath,
       notices: this.#notices,
       tasks: () => this.#tasks,
       isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
-      settle: (settlement) => this.#settling.conclude(settlement),
-      store: (state) => this.#settling.store(state),
+      settle: (...ended) => this.#settling.conclude(...ended),
     });
     this.#near = new NearTimes(this.#clock, (delivery) => void this.#receive([delivery]));
     this.#trouble = new Watch(this.#clock, () => this.#pool.silences(), this.#notices.trouble);
@@ -252,7 +272,7 @@ export class Worker implements AsyncDisposable {
         trouble: (error) => this.#notices.broker(this.#transport.name, error),
       });
       this.#exchange.states = new StateWriter(this.#results, this.#exchange.retry);
-      this.#settling.open(this.#exchange, this.#exchange.states);
+      this.#settling.open(this.#exchange, this.#exchange.states, this.#openChords());
       this.#steering = await this.#steer();
       this.#control = await RemoteControl.open(this.#transport, this.#steering, this.#clock);
     } catch (error) {
@@ -272,6 +292,26 @@ export class Worker implements AsyncDisposable {
     this.#exchange.start();
   }
 
+  #openChords(): Chords {
+    const { chords, groups } = this.#results;
+    return new Chords({
+      chords,
+      groups,
+      bodies: new ChordBodies({
+        follow: this.#aftermath.follow,
+        now: () => this.#clock.now(),
+        ttl: this.#options.settings.resultExpires,
+        trouble: (last, text) => this.#notices.chordFailed(last, text),
+      }),
+      retry: this.#exchange.retry,
+      publish: (messages) => this.#exchange.publish(messages),
+      store: (results) => this.#results.store(results),
+      settle: (settlement) => this.#settling.settle(settlement),
+      settled: () => this.#proceed(),
+      unknown: (parts, hasStore) => this.#notices.strangers(parts, hasStore),
+    });
+  }
+
   /** Knows what was revoked, also while it was not there. */
   async #steer(): Promise<Steering> {
     const { settings } = this.#options;
@@ -289,6 +329,8 @@ export class Worker implements AsyncDisposable {
     return new Steering({
       options: this.#options,
       clock: this.#clock,
+      outcomes: this.#outcomes,
+      aftermath: this.#aftermath,
       pool: this.#pool,
       near: this.#near,
       revokes,
@@ -297,8 +339,8 @@ export class Worker implements AsyncDisposable {
       broker: this.#transport.name,
       tasks: () => this.#tasks,
       isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
-      conclude: (delivery, result) => {
-        this.#settling.conclude({ delivery, outcome: "ack", result });
+      conclude: (delivery, result, following) => {
+        this.#settling.conclude({ delivery, outcome: "ack", result }, following);
         this.#proceed();
       },
       limit: (task, { hard, soft }) => {
@@ -342,7 +384,7 @@ export class Worker implements AsyncDisposable {
     this.#settling.giveBack([...unstarted, ...this.#near.release()], "return");
     this.#exchange?.pump();
     const patience = this.#clock.after(KILL_PATIENCE_MS, () => this.#exchange?.abort());
-    await this.#exchange?.idle();
+    if (this.#exchange !== undefined) await this.#settling.idle();
     this.#clock.cancel(patience);
     await this.#close();
   }
@@ -461,7 +503,7 @@ export class Worker implements AsyncDisposable {
     else if (report === Report.FAILURE) this.#notices.counts.failed++;
     else if (report === Report.RETRY) this.#notices.counts.retried++;
     else if (report === Report.DEAD) this.#notices.dead(delivery.queue, id, extra as string);
-    this.#settling.finish(settlement);
+    this.#settling.finish(settlement, follow);
   }
 
   /** Publishes what follows tasks; what no queue takes is told of and given up. */
@@ -483,7 +525,9 @@ export class Worker implements AsyncDisposable {
   /** The broker has put a message to the dead letters: nothing else will tell its caller. */
   #buried(queue: string, reason: string, message: BuriedMessage | undefined): void {
     this.#notices.dead(queue, message && peekTask(message.text)?.id, reason);
-    if (message !== undefined) this.#settling.tell(this.#losses.buried(message, reason));
+    if (message === undefined) return;
+    const { result, following } = this.#losses.buried(message, reason);
+    this.#settling.tell(result, following);
   }
 
   /** A start of a suspect, counted before it happens. */
@@ -509,7 +553,9 @@ export class Worker implements AsyncDisposable {
   #proceed(): void {
     if (this.#exchange === undefined) return;
     this.#exchange.pump();
-    if (this.#options.drain && this.#exchange.nothingReady && this.#isEmpty()) this.stop();
+    if (this.#options.drain && this.#exchange.nothingReady && this.#isEmpty() && !this.#settling.holds) {
+      this.stop();
+    }
     if (this.#phase === "stopping" && this.#isEmpty()) void this.#finish();
   }
 
