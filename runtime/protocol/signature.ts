@@ -105,10 +105,11 @@ export function readSignature(value: unknown, name = "signature"): SignatureJson
   return new Reader(name).read(value, 0);
 }
 
-/** The same for several. They count together. */
-export function readSignatures(values: readonly unknown[], name: string): SignatureJson[] {
+/** The same for what a message says is to follow it: several, or one, or none. They count together. */
+export function readFollowing(value: unknown, name: string): SignatureJson[] | null {
+  if (value === null || value === undefined) return null;
   const reader = new Reader(name);
-  return values.map((value) => reader.read(value, 0));
+  return (Array.isArray(value) ? value : [value]).map((each) => reader.read(each, 0));
 }
 
 class Reader {

@@ -11,7 +11,7 @@ import { isRecord, parseEnvelope, type RawEnvelope } from "./envelope.ts";
 import { put } from "./plain_value.ts";
 import { needsCare, parsePlainJson } from "./python_json.ts";
 import { serializerFor } from "./serializers.ts";
-import { readSignatures } from "./signature.ts";
+import { readFollowing } from "./signature.ts";
 import type { SignatureData } from "./task_call.ts";
 import { readUsualTask } from "./usual_task.ts";
 
@@ -274,10 +274,10 @@ function requestOf(
     stampedHeaders,
     routingKey: typeof info.routing_key === "string" ? info.routing_key : "",
     exchange: typeof info.exchange === "string" ? info.exchange : "",
-    callbacks: signaturesOf(follow.callbacks, "callbacks"),
-    errbacks: signaturesOf(follow.errbacks, "errbacks"),
-    chain: signaturesOf(follow.chain, "chain"),
-    chord: signaturesOf(follow.chord, "chord")?.[0] ?? null,
+    callbacks: readFollowing(follow.callbacks, "callbacks"),
+    errbacks: readFollowing(follow.errbacks, "errbacks"),
+    chain: readFollowing(follow.chain, "chain"),
+    chord: readFollowing(follow.chord, "chord")?.[0] ?? null,
     replacedTaskNesting: numberOf(fields.replaced_task_nesting) ?? 0,
     protocol,
   };
@@ -314,11 +314,6 @@ function limitsOf(value: unknown): [number | null, number | null] {
 
 function isLimit(value: unknown): boolean {
   return value === null || numberOf(value) !== null;
-}
-
-function signaturesOf(value: unknown, name: string): SignatureData[] | null {
-  if (value === null || value === undefined) return null;
-  return readSignatures(Array.isArray(value) ? value : [value], name);
 }
 
 function blame(error: unknown, fields: Fields): BadMessageError {

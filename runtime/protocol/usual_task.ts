@@ -1,10 +1,12 @@
 /**
- * Dispatch, the usual case: a call without options, written as the newest Celery and this project write it. One regular
- * expression looks at the whole envelope, and only the arguments are parsed: half of the work of parsing it all. What
- * looks different in any way is left to `task_request.ts`, which says the same of the usual case as of every other.
+ * Dispatch, the usual case: a call without options, alone or in a workflow, written as the newest Celery and this project
+ * write it. One regular expression looks at the whole envelope, and only the body is parsed, of a call alone only its
+ * arguments: half of the work of parsing it all. What looks different in any way is left to `task_request.ts`, which says the
+ * same of the usual case as of every other.
  */
 import { isRecord } from "./envelope.ts";
 import { needsCare } from "./python_json.ts";
+import { readFollowing } from "./signature.ts";
 import type { TaskRequest } from "./task_request.ts";
 
 /** A text of one character or more, without escapes and what JSON allows in no text. */
@@ -15,7 +17,8 @@ const ANY = String.raw`[^"\\\x00-\x1f]*`;
 function envelope(space: " " | ""): RegExp {
   const headers = [
     ...[`"lang": "${ANY}"`, `"task": "${SOME}"`, `"id": "${SOME}"`, '"shadow": null', '"eta": null'],
-    ...['"expires": null', '"group": null', '"group_index": null', '"retries": 0'],
+    ...['"expires": null', `"group": (?:null|"${SOME}")`, String.raw`"group_index": (?:null|(0|[1-9]\d{0,8}))`],
+    '"retries": 0',
     ...[String.raw`"timelimit": \[null, null\]`, `"root_id": "${SOME}"`, `"parent_id": (?:null|"${SOME}")`],
     ...[`"argsrepr": "${ANY}"`, `"kwargsrepr": "${ANY}"`, `"origin": "${SOME}"`],
     ...['"ignore_result": (true|false)', '"replaced_task_nesting": 0', '"stamped_headers": null'],
@@ -37,6 +40,8 @@ const COMPACT = envelope("");
 /** How a body ends that asks for nothing to follow. */
 const NOTHING_FOLLOWS = `, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`;
 
+const NOTHING = {};
+
 // deno-lint-ignore no-control-regex
 const NOT_ASCII = /[^\x00-\x7f]/;
 
@@ -44,23 +49,37 @@ const NOT_ASCII = /[^\x00-\x7f]/;
 export function readUsualTask(text: string, maxBodyBytes: number): TaskRequest | undefined {
   const parts = COMPACT.exec(text) ?? SPACED.exec(text);
   if (parts === null) return undefined;
-  const [, body, task, id, rootId, parentId, origin, ignored, correlationId, replyTo, routingKey, priority] =
-    parts;
-  const both = argumentsOf(body, maxBodyBytes);
-  if (both === undefined) return undefined;
+  const [
+    ,
+    body,
+    task,
+    id,
+    group,
+    groupIndex,
+    rootId,
+    parentId,
+    origin,
+    ignored,
+    correlationId,
+    replyTo,
+    ...rest
+  ] = parts;
+  const [routingKey, priority] = rest;
+  const content = contentOf(body, maxBodyBytes);
+  if (content === undefined) return undefined;
   return {
     id,
     task,
-    args: both[0],
-    kwargs: both[1],
+    args: content.args,
+    kwargs: content.kwargs,
     eta: null,
     expires: null,
     retries: 0,
     timeLimit: [null, null],
     rootId,
     parentId: parentId ?? null,
-    group: null,
-    groupIndex: null,
+    group: group ?? null,
+    groupIndex: groupIndex === undefined ? null : Number(groupIndex),
     replyTo: replyTo || null,
     correlationId,
     ignoreResult: ignored === "true",
@@ -74,28 +93,38 @@ export function readUsualTask(text: string, maxBodyBytes: number): TaskRequest |
     stampedHeaders: null,
     routingKey,
     exchange: "",
-    callbacks: null,
-    errbacks: null,
-    chain: null,
-    chord: null,
+    callbacks: content.callbacks,
+    errbacks: content.errbacks,
+    chain: content.chain,
+    chord: content.chord,
     replacedTaskNesting: 0,
     protocol: 2,
   };
 }
 
-/** The arguments in a body whose third part says that nothing follows; nothing for any other. */
-function argumentsOf(base64: string, maxBodyBytes: number): [unknown[], Record<string, unknown>] | undefined {
+type Content = Pick<TaskRequest, "args" | "kwargs" | "callbacks" | "errbacks" | "chain" | "chord">;
+
+/** What stands in a body; nothing where it needs care, or is not as it should be. */
+function contentOf(base64: string, maxBodyBytes: number): Content | undefined {
   if (base64.length * 0.75 > maxBodyBytes) return undefined;
   try {
     const body = atob(base64);
-    if (!body.endsWith(NOTHING_FOLLOWS)) return undefined;
-    const text = body.slice(0, -NOTHING_FOLLOWS.length) + "]";
+    const isAlone = body.endsWith(NOTHING_FOLLOWS);
+    const text = isAlone ? body.slice(0, -NOTHING_FOLLOWS.length) + "]" : body;
     if (NOT_ASCII.test(text) || needsCare(text)) return undefined;
+    const parts: unknown = JSON.parse(text);
     // What is a list of two with a bracket behind it was the beginning of a list of three.
-    const both: unknown = JSON.parse(text);
-    return Array.isArray(both) && both.length === 2 && Array.isArray(both[0]) && isRecord(both[1])
-      ? both as [unknown[], Record<string, unknown>]
-      : undefined;
+    if (!Array.isArray(parts) || parts.length !== (isAlone ? 2 : 3)) return undefined;
+    const [args, kwargs, follow = NOTHING] = parts;
+    if (!Array.isArray(args) || !isRecord(kwargs) || !isRecord(follow)) return undefined;
+    return {
+      args,
+      kwargs,
+      callbacks: readFollowing(follow.callbacks, "callbacks"),
+      errbacks: readFollowing(follow.errbacks, "errbacks"),
+      chain: readFollowing(follow.chain, "chain"),
+      chord: readFollowing(follow.chord, "chord")?.[0] ?? null,
+    };
   } catch {
     return undefined;
   }

@@ -46,11 +46,27 @@ describe("reading a usual message", () => {
     assert.ok(speaks(ours({ ignoreResult: true })));
   });
 
+  it("knows the steps of chains and the parts of groups and chords", () => {
+    const next = callOf("next", [1], {}, { task_id: "id-2", queue: "other" });
+    assert.ok(speaks(ours({ callbacks: [next], errbacks: [callOf("failed")] })));
+    assert.ok(speaks(ours({ chain: [callOf("last"), next] })));
+    assert.ok(speaks(ours({ group: "g", groupIndex: 0, chord: { ...next, immutable: true } })));
+    assert.ok(
+      speaks(around(`[[1], {"x": 2}, {"chord": {"task": "body", "options": {"link": {"task": "after"}}}}]`)),
+    );
+    assert.ok(speaks(envelopeOf("redis_messages_newest", "link_chain")));
+  });
+
   const unusual: [string, string][] = [
     ["with options", ours({ retries: 1 })],
     ["with an ETA", ours({ eta: 0 })],
     ["with headers of the user's", ours({ headers: { mine: 1 } })],
-    ["with what follows", ours({ callbacks: [callOf("next")] })],
+    ["with a body that is followed by no signature", around(`[[], {}, {"chain": [{"task": 3}]}]`)],
+    ["with a body that is followed by no object", around(`[[], {}, []]`)],
+    [
+      "with a place in its group that is no number",
+      ours({ group: "g" }).replace(`"group_index":null`, `"group_index":01`),
+    ],
     ["restored", markRestored(ours()).text],
     ["compressed", ours({ compression: "zlib" })],
     ["in MessagePack", ours({ serializer: "msgpack" })],
