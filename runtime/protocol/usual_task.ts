@@ -17,7 +17,11 @@ const ANY = String.raw`[^"\\\x00-\x1f]*`;
 function envelope(space: " " | ""): RegExp {
   const headers = [
     ...[`"lang": "${ANY}"`, `"task": "${SOME}"`, `"id": "${SOME}"`, '"shadow": null', '"eta": null'],
-    ...['"expires": null', `"group": (?:null|"${SOME}")`, String.raw`"group_index": (?:null|(0|[1-9]\d{0,8}))`],
+    ...[
+      '"expires": null',
+      `"group": (?:null|"${SOME}")`,
+      String.raw`"group_index": (?:null|(0|[1-9]\d{0,8}))`,
+    ],
     '"retries": 0',
     ...[String.raw`"timelimit": \[null, null\]`, `"root_id": "${SOME}"`, `"parent_id": (?:null|"${SOME}")`],
     ...[`"argsrepr": "${ANY}"`, `"kwargsrepr": "${ANY}"`, `"origin": "${SOME}"`],
