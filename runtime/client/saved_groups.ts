@@ -56,18 +56,29 @@ export class SavedGroups {
   }
 
   /**
-   * A group that was saved by {@linkcode GroupResult.save}, or by Celery, or null.
+   * A group that was saved by {@linkcode GroupResult.save}, or by Celery; null where there is none. (In an object, because
+   * whoever awaits a group that stands alone gets its values.)
+   *
+   * @example
+   * ```ts
+   * import { App } from "../../mod.ts";
+   *
+   * const app = new App({ broker: "redis://localhost" });
+   * const saved = await app.GroupResult.restore<number[]>("01990a5d-ac96-774b-bcce-b302099a8057");
+   * if (saved !== null) console.log(await saved.group.completedCount(), await saved.group);
+   * await app.disconnect();
+   * ```
    *
    * @throws {WorkflowError} When the result store keeps no groups.
    * @throws {BrokerUnavailableError} When the store could not be reached.
    */
   async restore<Results extends readonly unknown[] = unknown[]>(
     id: string,
-  ): Promise<GroupResult<Results> | null> {
+  ): Promise<{ readonly group: GroupResult<Results> } | null> {
     const text = await this.#source.groups.restore(id);
     if (text === null) return null;
     const { result } = parsePythonJson(text) as { result?: unknown };
     const [group] = resultsOf(result, this.#source);
-    return group instanceof GroupResult ? group as unknown as GroupResult<Results> : null;
+    return group instanceof GroupResult ? { group: group as unknown as GroupResult<Results> } : null;
   }
 }

@@ -24,9 +24,12 @@ export function inPlaceOf(request: TaskRequest, signature: SignatureJson): Place
     throw new WorkflowError("a part of a chord can't take the place of a task: it has its own place");
   }
   const { callbacks, errbacks, chain, chord, group, groupIndex, rootId, stamps } = request;
+  // What gathers a group runs where the task has run: nobody may serve the default queue.
+  const queue = request.exchange === "" && request.routingKey !== "" ? { queue: request.routingKey } : {};
+  const gather = callOf("celery.accumulate", [], { index: 0 }, queue);
   const replaced_task_nesting = request.replacedTaskNesting + 1;
   const nested = (step: SignatureJson) => withOptions(step, { replaced_task_nesting });
-  let whole = stamped(withOneResult(signature), stamps);
+  let whole = stamped(withOneResult(signature, gather), stamps);
   for (const callback of callbacks ?? []) whole = withLink(whole, callback);
   for (const errback of errbacks ?? []) whole = withErrorLink(whole, errback);
   if (kindOf(whole) === "chain") whole = withTasks(whole, tasksOf(whole).map(nested));
@@ -61,18 +64,18 @@ export function besideOf(
 }
 
 /** A group has no result of its own that could be the task's: the list of its results is. */
-function withOneResult(signature: SignatureJson): SignatureJson {
+function withOneResult(signature: SignatureJson, gather: SignatureJson): SignatureJson {
   switch (kindOf(signature)) {
     case "group":
       return {
-        ...chordOf(tasksOf(signature), callOf("celery.accumulate", [], { index: 0 })),
+        ...chordOf(tasksOf(signature), gather),
         options: signature.options,
       };
     case "chain": {
       const steps = tasksOf(signature);
       const last = steps.at(-1);
       if (last === undefined) throw new WorkflowError("a chain without steps can't take the place of a task");
-      return withTasks(signature, [...steps.slice(0, -1), withOneResult(last)]);
+      return withTasks(signature, [...steps.slice(0, -1), withOneResult(last, gather)]);
     }
     default:
       return signature;

@@ -4,7 +4,7 @@ import os
 import time
 
 import redis
-from celery import Celery
+from celery import Celery, chain, group
 from celery.exceptions import Ignore, Reject
 from celery.signals import worker_ready
 
@@ -116,6 +116,32 @@ def ignores():
 @app.task(name="py.rejects", acks_late=True)
 def rejects():
     raise Reject("not for me", requeue=False)
+
+
+@app.task(name="py.becomes", bind=True)
+def becomes(self, what, x):
+    """Lets others take its place, in both workers."""
+    here = app.signature("py.add", args=(x, 1), queue="theirs")
+    there = app.signature("js.add", args=(10,), queue="ours")
+    if what == "chain":
+        return self.replace(chain(here, there))
+    if what == "group":
+        return self.replace(group([here, there.clone(args=(x,))]))
+    return self.replace(there.clone(args=(x,)))
+
+
+@app.task(name="py.adds", bind=True)
+def adds(self, x):
+    """Adds a part to its chord."""
+    self.add_to_chord(app.signature("js.add", args=(x, 100), queue="ours"))
+    return x
+
+
+@app.task(name="py.sends")
+def sends(x):
+    """Sends a task and a group."""
+    group([app.signature("js.add", args=(x, y), queue="ours") for y in (1, 2)]).delay()
+    return app.send_task("js.request", queue="ours").id
 
 
 @app.task(name="shared.again", bind=True)

@@ -154,12 +154,24 @@ describe("graph", () => {
 });
 
 describe("a saved group", () => {
+  it("is restored by its id, with what stands before it", async () => {
+    const { f, app } = await start();
+    const sent = chain(f.add.s(1, 2), group(f.double.s(), f.add.s(10))).delay();
+    await sent.save();
+    const { group: restored } = (await app.GroupResult.restore<[number, number]>(sent.id))!;
+    assert.deepEqual(await restored, [6, 13]);
+    assert.equal(await restored.parent, 3);
+    assert.deepEqual(restored.asTuple(), sent.asTuple());
+    await restored.delete();
+    assert.equal(await app.GroupResult.restore(sent.id), null);
+  });
+
   it("is kept by an app that runs its tasks itself, too", async () => {
     const app = new App({ alwaysEager: true });
     app.register("t", { add });
     const sent = group([app.signature<number>("t.add", [1, 2])]).delay();
     await sent.save();
-    assert.deepEqual(await app.GroupResult.restore(sent.id), [3]);
+    assert.deepEqual(await (await app.GroupResult.restore(sent.id))!.group, [3]);
     await app.disconnect();
   });
 });

@@ -1,5 +1,5 @@
 /** What Python calls in these tests. */
-import { Ignore, Reject, task } from "../../../mod.ts";
+import { chain, defaultApp, group, Ignore, Reject, task } from "../../../mod.ts";
 import { describeValue } from "../describe.ts";
 import { pass, store } from "../store.ts";
 
@@ -146,4 +146,28 @@ export function ignores(): never {
 
 export function rejects(): never {
   throw new Reject("not for me");
+}
+
+/** Lets others take its place, in both workers. */
+export const becomes = task({ bind: true }, (ctx, what: string, x: number): unknown => {
+  const app = defaultApp();
+  const here = app.signature<number>("js.add", [x, 1], {}, { queue: "ours" });
+  const there = app.signature<number>("py.add", [10], {}, { queue: "theirs" });
+  if (what === "chain") return ctx.replace(chain(here, there));
+  if (what === "group") return ctx.replace(group([here, there.clone({ args: [x] })]));
+  return ctx.replace(there.clone({ args: [x] }));
+});
+
+/** Adds a part to its chord. */
+export const adds = task({ bind: true }, (ctx, x: number) => {
+  ctx.addToChord(defaultApp().signature("py.add", [x, 100], {}, { queue: "theirs" }));
+  return x;
+});
+
+/** Sends a task and a group. */
+export function sends(x: number): string {
+  const app = defaultApp();
+  const add = (y: number) => app.signature<number>("py.add", [x, y], {}, { queue: "theirs" });
+  group([add(1), add(2)]).delay();
+  return app.sendTask("py.request", [], {}, { queue: "theirs" }).id;
 }
