@@ -51,6 +51,7 @@ export class Notices {
   };
   /** It was said that the results of this worker can't count parts of chords. */
   #saidUncounted = false;
+  #saidUnbegun = false;
   /** Who of those that use the broker finds it away. */
   readonly #missing = new Set<"receiver" | "exchange">();
 
@@ -208,13 +209,16 @@ export class Notices {
     taskLog.error(text, { task: body.task, id: groupId, own: false });
   }
 
-  /** Parts have ended whose chord was never begun here, or has expired; or nobody here can count them. */
+  /** Parts have ended whose chord was not begun here, or has expired; or nobody here can count them. Each is said once. */
   strangers(parts: readonly ChordPart[], hasStore: boolean): void {
     const which = firstOf([...new Set(parts.map(({ groupId }) => groupId))], SHOWN_TASKS);
     if (hasStore) {
+      if (this.#saidUnbegun) return;
+      this.#saidUnbegun = true;
       log.warning(
-        `Parts of chords ended that nobody has begun in this result store, or that have expired: ${which}. Their bodies ` +
-          `are not called. Give the client and all workers the same result backend.`,
+        `Parts of chords ended whose size this result store has not been told, or which have expired: ${which}. Python tells ` +
+          `it with the last part. Where nobody does, the bodies are not called: give the client and all workers the same ` +
+          `result backend.`,
       );
     } else if (!this.#saidUncounted) {
       this.#saidUncounted = true;

@@ -1,18 +1,24 @@
 /**
  * Chords on Redis, under Celery's keys, so that parts which end in Python count, too: of the header's key `.s` is the number of
- * parts, `.t` how many were added, `.j` a sorted set of those that have ended. Beside them stand two keys of our own: `.c` has
- * the ids of the tasks that were counted here (and, after a `+`, of those that were added), so that one that comes again with
- * another result is known; `.e` says that the body was sent.
+ * parts, `.t` how many were added, `.j` a sorted set of those that have ended, `.d` which these are (`ID:INDEX`), so that one
+ * that comes again with another result is known, and `.c` who sends the body, or `done`.
  *
- * Why the body is sent once: a part is added and the parts are counted in one script, so exactly one part completes them.
+ * Why the body is sent once: a part is added and the parts are counted in one script, so exactly one part completes them. What
+ * comes again before the chord is ended finds it complete, and the body is sent again under the same ids; but not while Python
+ * has claimed to send it, who would find no parts any more when we have ended the chord.
+ *
+ * A part may come before the size: Python tells that just before it sends the last part.
  */
 import { script } from "../../transport/redis/script.ts";
+
+/** For how long Python leaves a complete chord to us; it sends the body itself when it counts a part again after that. */
+const CLAIM_SECONDS = 60;
 
 /** A chord's keys live as long as the last of its parts says. */
 const keep = `
 local function keep(base, ttl)
   if ttl == 0 then return end
-  for _, key in ipairs({ '.s', '.j', '.t', '.c' }) do redis.call('EXPIRE', base .. key, ttl) end
+  for _, key in ipairs({ '.s', '.j', '.t', '.d' }) do redis.call('EXPIRE', base .. key, ttl) end
 end
 local function set(key, value, ttl)
   if ttl == 0 then redis.call('SET', key, value) else redis.call('SET', key, value, 'EX', ttl) end
@@ -25,7 +31,7 @@ export const beginScript = script(
   `
 for i = 1, #ARGV, 4 do
   local base, ttl = ARGV[i], tonumber(ARGV[i + 1])
-  if redis.call('EXISTS', base .. '.e') == 0 then
+  if redis.call('GET', base .. '.c') ~= 'done' then
     redis.call('SETNX', base .. '.s', ARGV[i + 2])
     keep(base, ttl)
   end
@@ -51,18 +57,23 @@ end
 local answer, i = {}, 1
 while i <= #ARGV do
   local base, ttl, n = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local size, parts = redis.call('GET', base .. '.s'), base .. '.j'
-  if not size then
-    local state = redis.call('EXISTS', base .. '.e') == 1 and 2 or 3
-    for _ = 1, n do answer[#answer + 1] = state end
+  local claim, parts = redis.call('GET', base .. '.c'), base .. '.j'
+  if claim == 'done' then
+    for _ = 1, n do answer[#answer + 1] = 2 end
   else
-    local total = tonumber(size) + tonumber(redis.call('GET', base .. '.t') or 0)
+    local size = tonumber(redis.call('GET', base .. '.s') or '')
+    local total = size and size + tonumber(redis.call('GET', base .. '.t') or 0)
     for at = i + 3, i + 3 * n, 3 do
       local id, index = ARGV[at], ARGV[at + 1]
-      if redis.call('SADD', base .. '.c', id) == 1 and not counted(parts, id, index) then
+      if redis.call('SADD', base .. '.d', id .. ':' .. index) == 1 and not counted(parts, id, index) then
         redis.call('ZADD', parts, index, ARGV[at + 2])
       end
-      answer[#answer + 1] = redis.call('ZCARD', parts) >= total and 1 or 0
+      local complete = total and redis.call('ZCARD', parts) >= total
+      if not total then answer[#answer + 1] = 3
+      elseif complete and (not claim or claim == 'celeriac') then
+        redis.call('SET', base .. '.c', 'celeriac', 'EX', ${CLAIM_SECONDS})
+        answer[#answer + 1] = 1
+      else answer[#answer + 1] = 0 end
     end
     keep(base, ttl)
   end
@@ -78,8 +89,8 @@ export const endScript = script(
   `
 for i = 1, #ARGV, 2 do
   local base = ARGV[i]
-  set(base .. '.e', '1', tonumber(ARGV[i + 1]))
-  redis.call('UNLINK', base .. '.j', base .. '.t', base .. '.s', base .. '.c')
+  set(base .. '.c', 'done', tonumber(ARGV[i + 1]))
+  redis.call('UNLINK', base .. '.j', base .. '.t', base .. '.s', base .. '.d')
 end`,
 );
 
@@ -89,9 +100,9 @@ export const extendScript = script(
   keep,
   `
 local base = ARGV[1]
-if redis.call('EXISTS', base .. '.s') == 0 then return end
+if redis.call('GET', base .. '.c') == 'done' then return end
 for i = 3, #ARGV do
-  if redis.call('SADD', base .. '.c', '+' .. ARGV[i]) == 1 then redis.call('INCR', base .. '.t') end
+  if redis.call('SADD', base .. '.d', '+' .. ARGV[i]) == 1 then redis.call('INCR', base .. '.t') end
 end
 keep(base, tonumber(ARGV[2]))`,
 );
