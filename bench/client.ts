@@ -24,6 +24,14 @@ export interface Flight {
   readonly late: readonly number[];
 }
 
+/** Workflows that are called at once, and how large they are. */
+export type Workflow =
+  | { readonly shape: "chains"; readonly count: number; readonly steps: number }
+  | { readonly shape: "group"; readonly count: number }
+  | { readonly shape: "chord"; readonly count: number }
+  /** The words of all files of a folder: so many a call, so many calls a task. */
+  | { readonly shape: "wordcount"; readonly folder: string; readonly texts: number; readonly calls: number };
+
 export class Client {
   readonly #program: Program;
 
@@ -44,6 +52,11 @@ export class Client {
   /** Makes `count` calls at once and waits for all of them; celeriac's client alone knows this. */
   async flight(count: number): Promise<Flight> {
     return await this.#ask<Flight>({ do: "flight", count });
+  }
+
+  /** Calls workflows and waits for what they give; tells how many seconds that took. BullMQ's client knows none. */
+  async workflow(workflow: Workflow): Promise<number> {
+    return (await this.#ask<{ seconds: number }>({ do: "workflow", ...workflow })).seconds;
   }
 
   /** What it has taken so far. */

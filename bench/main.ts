@@ -27,6 +27,7 @@ import { sqliteDrain } from "./parts/sqlite_drain.ts";
 import { starting } from "./parts/start.ts";
 import { timers } from "./parts/timers.ts";
 import { waiting } from "./parts/waiting.ts";
+import { workflows } from "./parts/workflows.ts";
 import { killAll, ROOT } from "./process.ts";
 import { BenchRedis } from "./redis_server.ts";
 import { page, ratioLine, type Result } from "./table.ts";
@@ -43,6 +44,7 @@ const PARTS: readonly Part[] = [
     messages,
     timers,
     inFlight,
+    workflows,
     starting,
   ],
 ];

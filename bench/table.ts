@@ -41,7 +41,7 @@ const INTRODUCTION = `# Speed, side by side
 Written by \`make bench\`; do not edit. Everybody can make these figures again, all of them or one part:
 
 \`\`\`sh
-make bench                     # everything, about a quarter of an hour; writes this page
+make bench                     # everything, about twenty minutes; writes this page
 make bench ONLY=redis_drain    # one part (its name stands beside its title), and this page again
 make bench RESUME=1            # only what has no result of this commit yet
 make bench QUICK=1             # under two minutes, fewer rounds; prints, and leaves this page alone

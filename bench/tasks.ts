@@ -22,3 +22,10 @@ export async function since(sent: number, ms: number): Promise<number> {
   if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
   return performance.timeOrigin + performance.now() - sent;
 }
+
+/** What ends a chord. */
+export function sum(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
+}
+
+export { count, merge } from "../examples/wordcount_tasks.ts";

@@ -2,12 +2,14 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { App } from "../../mod.ts";
-import type { Calls, Flight } from "../client.ts";
+import type { Calls, Flight, Workflow } from "../client.ts";
+import { runWorkflow } from "./workflows.ts";
 
 type Command =
   | { readonly do: "publish"; readonly count: number }
   | { readonly do: "flight"; readonly count: number }
-  | { readonly do: "call" } & Calls;
+  | { readonly do: "call" } & Calls
+  | { readonly do: "workflow" } & Workflow;
 
 /** Calls of one tick, which leave together. */
 const AT_ONCE = 1_000;
@@ -71,6 +73,8 @@ createInterface({ input: process.stdin }).on("line", async (line) => {
     ? await publish(command.count)
     : command.do === "flight"
     ? await flight(command.count)
+    : command.do === "workflow"
+    ? await runWorkflow(app, command)
     : await call(command);
   console.log(JSON.stringify(answer));
 }).on("close", () => app.disconnect());

@@ -3,6 +3,7 @@ import json
 import sys
 import time
 
+import workflows
 from tasks import add, app
 
 
@@ -28,5 +29,5 @@ def call(pauses, **_):
 
 for line in sys.stdin:
     command = json.loads(line)
-    answer = {"publish": publish, "call": call}[command.pop("do")](**command)
+    answer = {"publish": publish, "call": call, "workflow": workflows.run}[command.pop("do")](**command)
     print(json.dumps(answer), flush=True)
