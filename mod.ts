@@ -86,6 +86,7 @@ export type { RetryOptions, RetryPolicy } from "./runtime/isolate/retry.ts";
 export type { ErrorInfo, TaskHooks } from "./runtime/isolate/task_hooks.ts";
 export type { TaskProgress } from "./runtime/isolate/correspondence.ts";
 export {
+  type CompleteSignature,
   currentTask,
   TaskContext,
   type TaskDeliveryInfo,

@@ -11,7 +11,7 @@ import {
   Signature,
   task,
   type TaskContext,
-  TaskError,
+  type TaskError,
   uid,
 } from "../../mod.ts";
 import { decodeTask } from "../../runtime/protocol/task_message.ts";
