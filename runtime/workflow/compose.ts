@@ -86,7 +86,8 @@ export function unrolledSteps(steps: readonly SignatureJson[]): SignatureJson[] 
   const left = steps.toReversed();
   for (let step = left.pop(); step !== undefined; step = left.pop()) {
     const body = kindOf(step) === "chord" ? bodyOf(step) : null;
-    if (body === null) unrolled.push(step);
+    if (kindOf(step) === "group" && left.length > 0) left.push(upgraded(step, left.pop()!));
+    else if (body === null) unrolled.push(step);
     else if (kindOf(body) === "chain" && tasksOf(body).length > 0) {
       const { link: _, link_error: __, ...options } = body.options;
       const [first, ...rest] = unchained(body);
@@ -231,7 +232,8 @@ function isEmptyGroup(part: SignatureJson): boolean {
   return kindOf(part) === "group" && tasksOf(part).length === 0;
 }
 
-function upgraded(group: SignatureJson, body: SignatureJson): SignatureJson {
+/** A group with a step after it. */
+export function upgraded(group: SignatureJson, body: SignatureJson): SignatureJson {
   const header = Object.keys(group.options).length === 0 ? tasksOf(group) : group;
   return composed("chord", { kwargs: {}, header, body });
 }

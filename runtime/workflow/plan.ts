@@ -12,6 +12,7 @@ import {
   mergedOptions,
   stepsOf,
   unrolledSteps,
+  upgraded,
   withArguments,
   withErrorLink,
   withLink,
@@ -174,6 +175,13 @@ class Planner {
       throw new WorkflowError(
         "a group can't be linked to: what is to be called with all its results is a chord",
       );
+    }
+    const [next, ...after] = (options.chain as readonly SignatureJson[] | undefined ?? []).toReversed();
+    if (next !== undefined) {
+      // Celery would call what comes after it once for each part.
+      const chain = after.length > 0 ? after.toReversed() : undefined;
+      const whole = upgraded({ ...group, options: { ...options, task_id, link_error, chain: null } }, next);
+      return this.#callChord(whole, args, kwargs, { chain });
     }
     const id = task_id as string | undefined ?? this.#newId();
     // The parts of a group that ends a part of a chord are parts of that chord.
