@@ -47,11 +47,14 @@ export function reservedTasks(find: (name: string) => RegisteredTask): ReadonlyM
     ["celery.backend_cleanup", () => null, {}],
     ["celery.chain", () => refuse("a chain is no task: its steps are"), {}],
     ["celery.group", () => refuse("a group is no task: its parts are"), {}],
-    ["celery.chord", () => refuse("a chord is no task: its parts and its body are"), {}],
+    ["celery.chord", startChord, { params: ["header", "body", "partial_args", ...IGNORED] }],
     ["celery.chord_unlock", () => refuse(UNLOCK), {}],
   ];
   return new Map(tasks.map(([name, run, options]) => [name, { name, module: MODULE, run, options }]));
 }
+
+/** What Celery's task of that name takes beside these, for how it polls. */
+const IGNORED = ["interval", "countdown", "max_retries", "eager", "kwargs"];
 
 /** It asks again and again for the results of a chord's parts, where Python's store can't count them itself. */
 const UNLOCK =
@@ -116,6 +119,17 @@ function accumulate(): unknown {
     throw new TaskError("tuple index out of range", { type: "IndexError", module: "builtins" });
   }
   return value;
+}
+
+/** A chord that somebody sent as a task takes its place: its result is that of the body. */
+function startChord(header: unknown, body: unknown, args: unknown = null): unknown {
+  const chord = readSignature({
+    task: "celery.chord",
+    args: args === null ? [] : listOf(args),
+    kwargs: { kwargs: {}, header, body },
+    subtask_type: "chord",
+  });
+  return currentTask()!.replace({ toJSON: () => chord });
 }
 
 function listOf(value: unknown): unknown[] {

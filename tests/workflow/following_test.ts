@@ -283,13 +283,22 @@ describe("the tasks that every worker has", () => {
     assert.deepEqual(await (all as unknown as Signature).delay(), [[3, 7], [11]]);
   });
 
+  it("start a chord that was sent as a task, in whose place it is", async () => {
+    const { f, app } = await start();
+    const { header, body } = chord([f.add.s(1, 2), f.double.s(4)], f.sum.s()).toJSON().kwargs;
+    assert.equal(await app.sendTask("celery.chord", [], { header, body, kwargs: {} }), 11);
+    const more = chord([f.add.s(1), f.add.s(2)], f.sum.s()).toJSON().kwargs;
+    assert.equal(await app.sendTask("celery.chord", [more.header, more.body, [10]]), 23);
+    await assert.rejects(app.sendTask("celery.chord", [3, body]).get(), { name: "BadMessageError" });
+  });
+
   it("gather, clean up, and say what is no task", async () => {
     const { app } = await start();
     assert.deepEqual(await app.sendTask("celery.accumulate", [1, 2]), [1, 2]);
     assert.equal(await app.sendTask("celery.accumulate", [1, 2], { index: 1 }), 2);
     await assert.rejects(app.sendTask("celery.accumulate", [1], { index: 3 }).get(), { name: "IndexError" });
     assert.equal(await app.sendTask("celery.backend_cleanup"), null);
-    for (const name of ["chain", "group", "chord", "chord_unlock"]) {
+    for (const name of ["chain", "group", "chord_unlock"]) {
       await assert.rejects(app.sendTask(`celery.${name}`).get(), { name: "WorkflowError" });
     }
   });
