@@ -561,8 +561,8 @@ function reasonOf({ softLimit }: Run, thrown: unknown): unknown {
 }
 
 /** What a run has sent itself comes before what follows it. */
-function withTrail({ context }: Run, followers?: readonly unknown[]): readonly unknown[] | undefined {
-  const trail = context && trailOf(context);
+function withTrail({ context, task }: Run, followers?: readonly unknown[]): readonly unknown[] | undefined {
+  const trail = context && task.options.trail !== false ? trailOf(context) : undefined;
   if (trail === undefined) return followers;
   return followers === undefined ? trail : [...trail, ...followers];
 }

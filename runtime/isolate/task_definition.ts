@@ -76,6 +76,8 @@ export interface TaskOptions extends RetryPolicy, TaskHooks {
   readonly trackStarted?: boolean;
   /** Error classes (or their names) that are expected: logged in one line, without their trace. */
   readonly throws?: readonly ErrorKind[];
+  /** Records the tasks that it sends among the `children` of its result. Default true. */
+  readonly trail?: boolean;
   /** How what it sends by `ctx.send` is bounded. */
   readonly messages?: MessageLimits;
   /**

@@ -7,6 +7,7 @@ import type { Clock, TimerHandle } from "../clock.ts";
 import type { LimitsOfTask } from "../isolate/time_limits.ts";
 import { peekTask } from "../protocol/task_message.ts";
 import type { Delivery } from "../transport/transport.ts";
+import { calledTask } from "./called_task.ts";
 import type { Held } from "./lane.ts";
 import type { EndAnswer, Pool } from "./pool.ts";
 import type { Silence } from "./watch.ts";
@@ -104,7 +105,7 @@ export class SharedIsolates {
   dispatch(deliveries: readonly Delivery[]): void {
     const since = this.#clock.monotonic();
     for (const delivery of deliveries) {
-      const name = peekTask(delivery.text)?.task;
+      const name = calledTask(delivery.text);
       const share = name === undefined ? undefined : this.#ofTask.get(name);
       (share ?? this.#shares[0]).waiting.push({ delivery, since });
     }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { type App, TaskError } from "../../mod.ts";
+import { type App, chunks, map, starmap, TaskError } from "../../mod.ts";
 import { confinesIsolates } from "../../runtime/platform.ts";
 import { eventually } from "../conformance/patience.ts";
 import { setUp } from "./in_process.ts";
@@ -70,6 +70,17 @@ describe("a worker whose tasks demand different things", () => {
       assert.notEqual(results[3 * i + 1], process.pid);
       assert.equal(results[3 * i + 2], 2 * i);
     }
+  });
+
+  it("calls a task many times where its demands are met", async () => {
+    const [pids, sums, parts] = await Promise.all([
+      starmap(app.signature<number>("tasks.pidApart"), [[], []]).delay(),
+      starmap(app.signature<number>("tasks.add"), [[1, 2], [3, 4]]).delay(),
+      chunks(app.signature<number>("tasks.add"), [[1, 2], [3, 4], [5, 6]], 2).delay(),
+    ]);
+    assert.deepEqual([pids.length, pids[0] === pids[1], pids[0] === process.pid], [2, true, false]);
+    assert.deepEqual([sums, parts], [[3, 7], [[3, 7], [11]]]);
+    await fails(map(app.signature("tasks.nothing"), [1]).delay(), "NotRegistered");
   });
 
   it("ends those that run too long, of whatever kind, and goes on", async () => {

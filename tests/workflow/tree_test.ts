@@ -15,6 +15,7 @@ const t = {
   fail: (word: string): never => {
     throw new RangeError(word);
   },
+  quiet: task({ trail: false }, () => defaultApp().module<typeof steps>("t").who().id),
   /** Sends two tasks and a chain, and answers with their ids. */
   sends: task({ bind: true }, (ctx, fails: boolean) => {
     const f = defaultApp().module<typeof steps>("t");
@@ -73,6 +74,14 @@ describe("what a task sends", () => {
     const [, one] = await result;
     const children = await app.AsyncResult(result.id).children;
     assert.deepEqual([children.length, children[0].id], [4, one]);
+  });
+
+  it("is not recorded where the task says so", async () => {
+    const { f, app } = await start();
+    const result = f.quiet();
+    const one = await result;
+    assert.deepEqual(await app.AsyncResult(result.id).children, []);
+    assert.deepEqual(await app.AsyncResult(one), [one, result.id, result.id]);
   });
 
   it("is recorded by an app that runs its tasks itself, too", async () => {
