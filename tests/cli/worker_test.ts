@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { TestWorker } from "../servers/worker.ts";
+import { App, chain, group } from "../../mod.ts";
 import { Folder } from "./folder.ts";
 
 const tasks = `
@@ -96,6 +97,28 @@ describe("a worker on the default broker", () => {
     const stored = JSON.parse((await folder.run(["result", "held", "--json", "--forget"])).stdout);
     assert.deepEqual([stored.id, stored.status, stored.result], ["held", "SUCCESS", "let go"]);
     assert.equal((await folder.run(["result", "held"])).code, 75);
+  });
+
+  it("leaves results that `result --tree` draws as the workflow that they belong to", async () => {
+    const app = new App({ broker: `sqlite:${join(folder.path, "celeriac.db")}` });
+    const echo = (i: number) => app.signature("demo.echo", [i]);
+    const result = chain(app.signature("demo.add", [1, 2]), group([echo(1), echo(2)])).delay();
+    await result;
+    const first = result.parent!.id;
+    const [one, two] = result.results;
+    await app.disconnect();
+    assert.deepEqual(await folder.run(["result", first, "--tree"]), {
+      code: 0,
+      stdout: [
+        `${first} SUCCESS 3`,
+        `└── group[${result.id}] of 2`,
+        `    ├── ${one.id} SUCCESS [3,1]`,
+        `    └── ${two.id} SUCCESS [3,2]`,
+        "",
+      ].join("\n"),
+      stderr: "",
+    });
+    assert.equal((await folder.run(["result", "nothing", "--tree"])).stdout, "nothing PENDING\n");
   });
 
   it("answers `status`", async () => {
