@@ -2,9 +2,18 @@
  * Calls put together (Celery: canvas): one after another, side by side, one task over many items. Values until they are
  * called; then what begins is **published**, and workers send what follows.
  */
-import { chainOf, chordOf, chunksOf, groupOf, groupOfChunks, mapOf, starmapOf } from "../workflow/compose.ts";
+import {
+  chainOf,
+  chordOf,
+  chunksOf,
+  groupOf,
+  groupOfChunks,
+  mapOf,
+  starmapOf,
+  upgraded,
+} from "../workflow/compose.ts";
 import { parsePythonJson } from "../protocol/python_json.ts";
-import { readSignature, type SignatureJson, tasksOf } from "../protocol/signature.ts";
+import { kindOf, readSignature, type SignatureJson } from "../protocol/signature.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { GroupResult } from "./group_result.ts";
 import { type AnySignature, Signature, type SignatureSender } from "./signature.ts";
@@ -131,11 +140,20 @@ export function group(...given: unknown[]): unknown {
  * ```
  */
 export function chord<T extends readonly unknown[], R, B, S>(
-  header: readonly Signature<T, R, unknown>[] | Signature<T, R[], GroupResult<R[]>>,
+  header: readonly Signature<T, R, unknown>[],
   body: Signature<[R[]], B, S>,
-): Signature<T, B, S> {
-  const parts = "toJSON" in header ? partsOf(header.toJSON()) : header.map((part) => part.toJSON());
-  return new Signature(chordOf(parts, body.toJSON()), body.sender);
+): Signature<T, B, S>;
+/** The same, of a group, whose parts may give different things, or of {@linkcode chunks}. */
+export function chord<T extends readonly unknown[], Results extends readonly unknown[], B, S>(
+  header: Signature<T, Results, GroupResult<Results>>,
+  body: Signature<[Results], B, S>,
+): Signature<T, B, S>;
+/** What the signatures above come down to. */
+export function chord(header: readonly AnySignature[] | AnySignature, body: AnySignature): unknown {
+  const json = "toJSON" in header
+    ? afterGroup(header.toJSON(), body.toJSON())
+    : chordOf(header.map((part) => part.toJSON()), body.toJSON());
+  return new Signature(json, body.sender);
 }
 
 /** One task that calls `task` with each of `items`, in order, and gives the list of what it returns (Celery: `map`). */
@@ -187,9 +205,10 @@ export function signatureFromJson<Result = unknown>(
   return new Signature(readSignature(value), app === undefined ? defaultApp : () => app);
 }
 
-/** The parts of a group, and of chunks, which are one when they are sent. */
-function partsOf(signature: SignatureJson): readonly SignatureJson[] {
-  return tasksOf(signature.task === "celery.chunks" ? groupOfChunks(signature) : signature);
+/** A group's parts are the header's, also when it has only one; what ends in a group goes on as a chain does. */
+function afterGroup(header: SignatureJson, body: SignatureJson): SignatureJson {
+  const group = header.task === "celery.chunks" ? groupOfChunks(header) : header;
+  return kindOf(group) === "group" ? upgraded(group, body) : chainOf([group, body]);
 }
 
 function senderOf(parts: readonly AnySignature[]): () => SignatureSender {

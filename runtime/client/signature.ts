@@ -105,7 +105,7 @@ export class Signature<
    * Calls it with options (Celery: `apply_async`). Those of a chain are for its first step, but `taskId` is that of its last.
    *
    * @throws {UnserializableError} When an argument can't be written; names its path.
-   * @throws {WorkflowError} For what can't be sent: a chord, for now.
+   * @throws {WorkflowError} For what can't be sent: a chord where no store can count its parts, a chain without steps.
    */
   applyAsync(call: SignatureCall<Takes> = {}): Sent {
     const { args, kwargs, ...options } = call;

@@ -14,6 +14,7 @@ import { reprOfArgs } from "../protocol/python_repr.ts";
  * @throws {ChordError} When a part has failed, with the message that Celery gives; or when the texts can't be read.
  */
 export function chordResults(texts: readonly string[], group: string | null): unknown[] {
+  const values: unknown[] = [];
   const results = new Map<string, unknown>();
   let parts: unknown;
   try {
@@ -29,9 +30,10 @@ export function chordResults(texts: readonly string[], group: string | null): un
     if (state === "FAILURE" || state === "REVOKED") {
       throw new ChordError(`Dependency ${id} raised ${reprOfError(result)}`);
     }
+    values.push(result);
     results.set(id, result);
   }
-  return group === null ? [...results.values()] : shaped(group, results);
+  return group === null ? values : shaped(group, results);
 }
 
 function shaped(group: string, results: ReadonlyMap<string, unknown>): unknown[] {

@@ -92,7 +92,8 @@ export function unrolledSteps(steps: readonly SignatureJson[]): SignatureJson[] 
       const { link: _, link_error: __, ...options } = body.options;
       const [first, ...rest] = unchained(body);
       const begun = { ...first, options: mergedOptions(first.options, options) };
-      left.push(...rest.toReversed(), withBody(step, () => begun));
+      for (const next of rest.toReversed()) left.push(next);
+      left.push(withBody(step, () => begun));
     } else if (kindOf(body) === "group" && left.length > 0) {
       // What comes next is called once, with the results of all.
       const next = left.pop()!;

@@ -28,6 +28,7 @@ const t = {
   },
   told: (id: string) => void seen.push(id),
   place: task({ bind: true }, (ctx) => [ctx.group, ctx.rootId, ctx.parentId]),
+  tagged: task({ bind: true }, (ctx, ..._: unknown[]) => ctx.headers.tag),
   again: task({ bind: true }, (ctx, x: number) => {
     if (ctx.retries < 2) throw ctx.retry({ countdown: 0 });
     return x;
@@ -59,6 +60,19 @@ function chordsOf(start: () => Promise<{ app: App; idle: () => Promise<void> }>)
       [3, 7],
       [11],
     ]);
+  });
+
+  it("have options of their own: its id is the body's, its time that of the parts, a group's those of the parts", async () => {
+    const { f, app } = await open();
+    const result = chord([f.place.s(), f.place.s()], f.same.s()).applyAsync({ taskId: "body", countdown: 0 });
+    assert.equal(result.id, "body");
+    assert.equal((await result as unknown[]).length, 2);
+    assert.equal((await app.AsyncResult("body").meta())!.status, "SUCCESS");
+    const told = chord(group([f.tagged.s(), f.tagged.s()]).set({ headers: { tag: "part" } }), f.same.s());
+    assert.deepEqual(await told.delay(), ["part", "part"]);
+    const both = chord([f.tagged.s()], f.tagged.s()).set({ headers: { tag: "all" } });
+    assert.equal(await both.delay(), "all");
+    assert.deepEqual(await chord(group([f.add.s(1, 2)]), f.same.s()).delay(), [3]);
   });
 
   it("take arguments for each part, and an immutable body takes none", async () => {

@@ -93,6 +93,16 @@ it("a group gives the list of what its parts give", () => {
   const body = chord([t.add.s(1, 2)], t.sum.s());
   same<typeof body, Signature<[], number, AsyncResult<number>>>();
   assert.equal(upgraded.kind, "chord");
+  const either = app.signature<string>("py.either");
+  const pair = chord(group(t.add.s(2), t.double.s()), t.sum.s());
+  same<typeof pair, Signature<[number], number, AsyncResult<number>>>();
+  const split = chord([t.add.s(1, 2)], group(t.sum.s(), t.sum.s()));
+  same<typeof split, Signature<[], [number, number], GroupResult<[number, number]>>>();
+  const counted = chord(chunks(t.add.s(), [[1, 2]], 1), either as never as Signature<[number[][]], string>);
+  same<typeof counted, Signature<unknown[], string, AsyncResult<string>>>();
+  assert.deepEqual([pair.kind, split.kind, counted.kind], Array(3).fill("chord"));
+  // @ts-expect-error: the body takes numbers, and one part gives text
+  chord(group(t.add.s(1, 2), t.shout.s("a", 1)), t.sum.s());
   // @ts-expect-error: sum takes a list of numbers
   chain(group([t.shout.s("a")]), t.sum.s());
   // @ts-expect-error: shout takes no number
