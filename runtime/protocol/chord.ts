@@ -34,7 +34,7 @@ export interface ChordExtension {
 export interface ChordPart {
   /** The id of the chord's header. */
   readonly groupId: string;
-  /** Its task: each is counted once. */
+  /** Its task: each is counted once, at each place. */
   readonly taskId: string;
   /** Its place among the parts (`group_index`); null is behind all that have one. */
   readonly index: number | null;

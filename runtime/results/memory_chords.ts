@@ -12,7 +12,7 @@ import type {
 
 interface Chord {
   size: number;
-  /** By the ids of their tasks; emptied when the body is sent. */
+  /** By the ids and indexes of their tasks; emptied when the body is sent. */
   readonly parts: Map<string, ChordPart>;
   readonly added: Set<string>;
   sent: boolean;
@@ -51,7 +51,8 @@ export class MemoryChords implements ChordStore, GroupStore {
       const chord = this.#find(part.groupId, part.ttl);
       if (chord === undefined) return "unknown";
       if (chord.sent) return "sent";
-      if (!chord.parts.has(part.taskId)) chord.parts.set(part.taskId, part);
+      const which = `${part.taskId}:${part.index}`;
+      if (!chord.parts.has(which)) chord.parts.set(which, part);
       return chord.parts.size >= chord.size + chord.added.size ? "complete" : "waiting";
     });
   }

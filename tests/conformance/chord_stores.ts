@@ -60,6 +60,13 @@ export function chordStoreSuite(name: string, harness: ResultStoreHarness): void
       assert.deepEqual(await chords.parts("g"), [part("g", 0, "first").text, part("g", 1).text]);
     });
 
+    test("a task that stands at two places counts at each", async (open) => {
+      const chords = await open();
+      await chords.begin([{ groupId: "g", size: 2, ttl: TTL }]);
+      const twice = [0, 1].map((index) => ({ ...part("g", index), taskId: "same" }));
+      assert.deepEqual(await chords.count(twice), ["waiting", "complete"]);
+    });
+
     test("what is complete stays so until its end, and is sent from then on", async (open) => {
       const [one, other] = [await open(), await open()];
       await one.begin([{ groupId: "g", size: 1, ttl: TTL }]);

@@ -11,8 +11,11 @@
  */
 import { script } from "../../transport/redis/script.ts";
 
-/** For how long Python leaves a complete chord to us; it sends the body itself when it counts a part again after that. */
-const CLAIM_SECONDS = 60;
+/**
+ * For how long Python leaves a complete chord to us. Less than a lease: when the worker that counted the last part dies, that may
+ * come to a worker in Python, which then has to send the body.
+ */
+const CLAIM_SECONDS = 5;
 
 /** A chord's keys live as long as the last of its parts says. */
 const keep = `

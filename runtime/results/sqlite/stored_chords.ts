@@ -5,6 +5,9 @@ import type { ChordCount, ChordExtension, ChordPart, ChordStart } from "../chord
 /** When a chord expires that is kept for ever: milliseconds since 1970. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
+/** Where what was added to a chord stands, before all parts that have ended. */
+const ADDED = -1;
+
 interface ChordRow {
   readonly n: number;
   readonly size: number;
@@ -32,13 +35,12 @@ export class StoredChords {
     this.#begin = db.prepare("insert into chord(id, size, expires) values(?, ?, ?) on conflict do nothing");
     this.#find = db.prepare("select n, size, ended, sent from chord where id = ? and expires > ?");
     this.#add = db.prepare(
-      "insert into chord_part(chord, task, added, place, body) values(?, ?, ?, ?, ?) on conflict do nothing",
+      "insert into chord_part(chord, place, task, body) values(?, ?, ?, ?) on conflict do nothing",
     );
     this.#counted = db.prepare("update chord set ended = ?, expires = ? where n = ?");
     this.#extend = db.prepare("update chord set size = size + ?, expires = ? where n = ?");
     this.#parts = db.prepare(
-      `select body from chord_part where chord = (select n from chord where id = ?) and added = 0
-       order by place is null, place`,
+      `select body from chord_part where chord = (select n from chord where id = ?) and place >= 0 order by place`,
     );
     this.#end = db.prepare("update chord set sent = 1, expires = ? where n = ?");
     this.#dropParts = db.prepare("delete from chord_part where chord = ?");
@@ -73,7 +75,7 @@ export class StoredChords {
       chord.ttl = ttl;
       if (row === undefined) return "unknown";
       if (row.sent) return "sent";
-      row.ended += Number(this.#add.run(row.n, taskId, 0, index, text).changes);
+      row.ended += Number(this.#add.run(row.n, index ?? Infinity, taskId, text).changes);
       return row.ended >= row.size ? "complete" : "waiting";
     });
     for (const { row, ttl } of known.values()) {
@@ -100,7 +102,7 @@ export class StoredChords {
       const row = this.#find.get(groupId, now) as ChordRow | undefined;
       if (row === undefined || row.sent) continue;
       let added = 0;
-      for (const id of taskIds) added += Number(this.#add.run(row.n, id, 1, null, null).changes);
+      for (const id of taskIds) added += Number(this.#add.run(row.n, ADDED, id, null).changes);
       this.#extend.run(added, expiry(ttl, now), row.n);
     }
   }

@@ -86,8 +86,8 @@ export const STEPS: readonly string[] = [
   create index chord_by_expiry on chord(expires);
   -- A part has one row when it has ended, and one more, without a body, when it was added to a chord that had begun.
   create table chord_part(
-    chord integer not null, task text not null, added integer not null, place real, body text,
-    primary key(chord, task, added)
+    chord integer not null, place real not null, task text not null, body text,
+    primary key(chord, place, task)
   ) strict, without rowid;
   -- Groups that were saved to be found by their ids.
   create table saved_group(id text primary key, expires real not null, body text not null) strict, without rowid;
