@@ -231,7 +231,39 @@ describe("a task that is replaced", () => {
   });
 });
 
+describe("the types of a replacement", () => {
+  it("are those of its last step, and all its arguments have to be there", () => {
+    const checked = (ctx: TaskContext, app: App) => {
+      const f = app.module<typeof steps>("t");
+      const number: number = ctx.replace(chain(f.add.s(1, 2), f.double.s()));
+      const numbers: number[] = ctx.replace(group([f.add.s(1, 2)]));
+      // @ts-expect-error: of two numbers one is missing
+      ctx.replace(f.add.s(1));
+      // @ts-expect-error: a number is no text
+      const text: string = ctx.replace(f.double.s(1));
+      // @ts-expect-error: a part needs all its arguments, too
+      ctx.addToChord(f.double.s());
+      return [number, numbers, text];
+    };
+    assert.equal(checked.length, 2);
+  });
+});
+
 describe("a part that is added to a chord", () => {
+  it("is waited for by an app that runs its tasks itself, too", async () => {
+    const app = new App({ alwaysEager: true });
+    app.register("t", {
+      ...steps,
+      adds: task({ bind: true }, (ctx, x: number) => {
+        ctx.addToChord(app.signature<number>("t.double", [x]));
+        return x;
+      }),
+    });
+    const parts = [app.signature<number>("t.adds", [1]), app.signature<number>("t.double", [50])];
+    assert.equal(await chord(parts, app.signature<number>("t.sum")).delay(), 1 + 100 + 2);
+    await app.disconnect();
+  });
+
   it("is waited for, and stands behind the one that has added it", async () => {
     const { f } = await start();
     const result = chord([f.adds.s(1), f.double.s(50)], f.note.s("body") as never).delay() as AsyncResult;
