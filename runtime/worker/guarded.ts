@@ -6,8 +6,9 @@
 import type { RelayRequest } from "../channel/relay.ts";
 import { type IsolateLine, Report } from "../isolate/isolate.ts";
 import type { RecallRequest } from "../isolate/recollection.ts";
-import { decodeTask, peekTask } from "../protocol/task_message.ts";
-import { unreachedAfter } from "../workflow/chord_place.ts";
+import { concernsChords, type Following } from "../protocol/chord.ts";
+import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
+import { placeOf, unreachedAfter } from "../workflow/chord_place.ts";
 import type { PoolListener } from "./pool_listener.ts";
 
 /** A listener that hears of its own tasks only. `textOf` gives the message of a task that is in the pool which speaks. */
@@ -37,7 +38,8 @@ export function guarded(listener: PoolListener, textOf: (id: string) => string |
           "its isolate told the result of another task",
         );
       }
-      listener.finished(delivery, report, id, text, extra, follow);
+      const believed = follow && believedOf(delivery.text, follow, () => forged("a part of a chord"));
+      listener.finished(delivery, report, id, text, extra, believed);
     },
     state(state) {
       const [id, , , , , before] = state;
@@ -49,6 +51,40 @@ export function guarded(listener: PoolListener, textOf: (id: string) => string |
       return new GuardedLine(listener.relay(answer), holds, () => forged("a message"));
     },
   };
+}
+
+/** What follows a task, with those parts of chords alone that end with it, and what its message says of them. */
+function believedOf(text: string, follow: Following, forged: () => void): Following {
+  if (!concernsChords(follow)) return follow;
+  const request = readTask(text);
+  if (request === undefined) return { messages: follow.messages };
+  const { extended = [], parts = [] } = follow;
+  const own = placeOf(request);
+  const places = own === undefined
+    ? unreachedAfter(request).places
+    : [own, ...unreachedAfter(request).places];
+  return {
+    ...follow,
+    extended: extended.filter(({ groupId }) => {
+      if (groupId !== request.group) forged();
+      return groupId === request.group;
+    }),
+    parts: parts.flatMap((part) => {
+      const place = places.find(({ groupId, taskId }) => groupId === part.groupId && taskId === part.taskId);
+      if (place !== undefined) return { ...part, ...place };
+      forged();
+      return [];
+    }),
+  };
+}
+
+/** What can't be read has not run. */
+function readTask(text: string): TaskRequest | undefined {
+  try {
+    return decodeTask(text, { maxBodyBytes: Infinity });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Which tasks come after which in a chain. Those of one message are asked about together. */
@@ -66,12 +102,8 @@ class Chains {
 }
 
 function idsOfChain(text: string): readonly string[] {
-  try {
-    return unreachedAfter(decodeTask(text, { maxBodyBytes: Infinity })).ids;
-  } catch {
-    // What can't be read has not run.
-    return [];
-  }
+  const request = readTask(text);
+  return request === undefined ? [] : unreachedAfter(request).ids;
 }
 
 class GuardedLine implements IsolateLine {

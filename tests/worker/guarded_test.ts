@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import type { RelayRequest } from "../../runtime/channel/relay.ts";
 import { type LogReport, Report } from "../../runtime/isolate/isolate.ts";
 import type { RecallRequest } from "../../runtime/isolate/recollection.ts";
+import type { EndedPart, Following } from "../../runtime/protocol/chord.ts";
 import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
 import { encodeTask } from "../../runtime/protocol/task_message.ts";
 import type { Delivery } from "../../runtime/transport/transport.ts";
@@ -55,7 +56,7 @@ describe("a confined isolate", () => {
     for (const request of requests) line.hear(request);
     line.close();
     assert.deepEqual(told, {
-      finished: [[Report.SUCCESS, "own", "{}", 60, [message]], [
+      finished: [[Report.SUCCESS, "own", "{}", 60, { messages: [message] }], [
         Report.DEAD,
         "",
         "",
@@ -67,6 +68,42 @@ describe("a confined isolate", () => {
       log: [],
       closed: 1,
     });
+  });
+
+  it("ends the parts of chords that its tasks are, and no others", () => {
+    const { told, guard } = setUp();
+    const body = callOf("t.body");
+    const call = {
+      id: "own",
+      task: "t.f",
+      args: [],
+      kwargs: {},
+      queue: "q",
+      group: "g",
+      groupIndex: 0,
+      chord: body,
+    };
+    const part = (groupId: string, taskId: string): EndedPart => ({
+      ...{ groupId, taskId, index: 7, text: "[]", ttl: 60, rootId: "own", redelivered: false },
+      body: callOf("t.forged"),
+    });
+    const extended = [{ groupId: "g", taskIds: ["more"], ttl: 60 }, { groupId: "h", taskIds: [], ttl: 60 }];
+    const parts = [part("g", "own"), part("g", "other"), part("h", "own")];
+    guard.finished(
+      { ...delivery, text: encodeEnvelope(encodeTask(call)) },
+      Report.SUCCESS,
+      "own",
+      "{}",
+      60,
+      { messages: [message], extended, parts },
+    );
+    const following = told.finished[0][4] as Following;
+    assert.deepEqual(following.extended, extended.slice(0, 1));
+    assert.deepEqual(
+      following.parts!.map(({ groupId, taskId, index, body }) => [groupId, taskId, index, body.task]),
+      [["g", "own", 0, "t.body"]],
+    );
+    assert.equal(told.log.length, 3);
   });
 
   it("is not believed when it speaks of others, and that is logged", () => {
