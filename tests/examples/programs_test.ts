@@ -21,6 +21,8 @@ describe("the example", () => {
         "examples/retries_tasks.ts",
         "-A",
         "examples/periodic_tasks.ts",
+        "-A",
+        "examples/wordcount_tasks.ts",
         "-c",
         "2",
         "-b",
@@ -38,6 +40,20 @@ describe("the example", () => {
     assert.deepEqual(lines.slice(0, 2), ["(1 + 2) * 10 + 4 = 34", "before the last step: 30"]);
     assert.deepEqual(lines.slice(2, 5).sort(), [0, 1, 2].map((n) => `part ${n} has ended`));
     assert.deepEqual(lines.slice(5), ["squares: 1,4,9", "1000 sums in 10 tasks, the last one 1000"]);
+  });
+
+  it("wordcount.ts counts as many words as wc does in the texts that Debian installs", async () => {
+    const lines = await run("wordcount.ts");
+    const [total, often, plain] = lines.splice(-3);
+    const [, words, texts] = /^(\d+) words in (\d+) texts$/.exec(total)!.map(Number);
+    assert.match(often, /^most of all: .*\bthe \d+/);
+    const [, ours, ascii, theirs] = /^(\d+) of them in (\d+) texts of plain ASCII; wc -w says (\d+)$/.exec(
+      plain,
+    )!.map(Number);
+    assert.equal(ours, theirs);
+    assert.ok(ours > 10_000 && ours <= words && ascii <= texts, plain);
+    const [, done, tasks] = /^(\d+) of (\d+) tasks$/.exec(lines.at(-1)!)!;
+    assert.equal(done, tasks);
   });
 
   it("typed_client.ts calls tasks by their signatures", async () => {
