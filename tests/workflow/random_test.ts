@@ -1,4 +1,4 @@
-/** Random workflows of chains, groups and chords give what their shape says, whoever runs them. In the test's own process. */
+/** Random workflows of chains, groups and chords give what their shape says, or fail, whoever runs them. In the test's own process. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type AnySignature, App, chain, chord, group, type Signature } from "../../mod.ts";
@@ -13,7 +13,15 @@ type Shape =
   | { readonly kind: "chain" | "group"; readonly parts: readonly Shape[] }
   | { readonly kind: "chord"; readonly parts: readonly Shape[]; readonly body: Shape };
 
-const t = { echo: (value: unknown) => value };
+/** What fails has a word of its own among its arguments. */
+const BAD = -1;
+
+const t = {
+  echo: (value: unknown) => {
+    if (value === BAD) throw new RangeError("bad");
+    return value;
+  },
+};
 
 /** Shapes whose first tasks have values of their own; the others take what comes. */
 class Shapes {
@@ -84,21 +92,27 @@ function flat(parts: readonly Shape[]): Shape[] {
   return parts.flatMap((part) => part.kind === "group" ? flat(part.parts) : [part]);
 }
 
+/** The same with one of its first tasks failing. */
+function spoiled(shape: Shape): Shape {
+  if (shape.kind === "task") return { kind: "task", value: BAD };
+  const [first, ...rest] = shape.parts;
+  return { ...shape, parts: [spoiled(first), ...rest] };
+}
+
 async function runAll(app: App, seed: number): Promise<void> {
   const { echo } = app.module<typeof t>("t");
   const shapes = new Shapes(seed);
   for (let i = 0; i < WORKFLOWS; i++) {
     const shape = shapes.next(4);
-    const whole = signatureOf(shape, echo.s(), (value) => echo.si(value)) as Signature<[], unknown>;
-    assert.deepEqual(
-      await whole.delay(),
-      valueOf(shape),
-      `workflow ${i} of seed ${seed}: ${JSON.stringify(shape)}`,
-    );
+    const sent = (shape: Shape) =>
+      (signatureOf(shape, echo.s(), (value) => echo.si(value)) as Signature<[], unknown>).delay();
+    const which = `workflow ${i} of seed ${seed}: ${JSON.stringify(shape)}`;
+    assert.deepEqual(await sent(shape), valueOf(shape), which);
+    await assert.rejects(sent(spoiled(shape)).get(), /RangeError/, which);
   }
 }
 
-describe("random workflows give what their shape says", () => {
+describe("random workflows give what their shape says, and fail with a part that fails", () => {
   it("by a worker", async () => {
     const testing = await startTesting({ tasks: { t } });
     await runAll(testing.app, 1);
