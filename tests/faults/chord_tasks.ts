@@ -1,6 +1,6 @@
 /** Tasks of chords that tell how often they ran, and give another result each time. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
-import { currentTask } from "../../mod.ts";
+import { currentTask, defaultApp, type Signature } from "../../mod.ts";
 
 /** One run of a task. */
 export interface ChordRun {
@@ -24,6 +24,23 @@ function note(file: string, what: unknown): ChordRun[] {
 /** `NAME of run N`. */
 export function part(file: string, name: string): string {
   return `${name} of run ${note(file, name).length}`;
+}
+
+/** Lets `part` take its place. */
+export function becomes(file: string, name: string): string {
+  return currentTask()!.replace(partOf(file, name));
+}
+
+/** A part that adds another one. */
+export function adds(file: string, name: string): string {
+  currentTask()!.addToChord(partOf(file, "added"));
+  return part(file, name);
+}
+
+/** In the queue of the running task. */
+function partOf(file: string, name: string): Signature<[], string> {
+  const { part } = defaultApp().module<{ part(file: string, name: string): string }>("chord_tasks");
+  return part.s(file, name).set({ queue: currentTask()!.deliveryInfo.routingKey });
 }
 
 /** What it was called with. */

@@ -1,6 +1,6 @@
 /**
- * A worker that kills itself, as `kill -9` does, at one step of the settling of the last part of a chord: `chord_worker.ts STEP
- * QUEUE SETTINGS`. The last part is the one with the index 1.
+ * A worker that kills itself, as `kill -9` does, at one step of the settling of the last part of a chord, or of what it has
+ * sent: `chord_worker.ts STEP QUEUE SETTINGS`. The last part is the one with the index 1.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -16,7 +16,7 @@ import { Exchange } from "../../runtime/worker/exchange.ts";
 import { Worker } from "../../runtime/worker/worker.ts";
 
 const [step, queue, settings] = process.argv.slice(2);
-/** The last part has been counted, or is about to be. */
+/** The last part has been counted, or is about to be, or others take its place or stand beside it. */
 let isLast = false;
 
 function reached(name: string): void {
@@ -45,6 +45,10 @@ for (const kind of [RedisChords, SqliteChords]) {
     isLast ||= parts.some(({ index }) => index === 1);
     reached("before count");
   }, () => reached("after count"));
+  around(store, "extend", () => {
+    isLast = true;
+    reached("before extend");
+  }, () => reached("after extend"));
   around(store, "parts", () => {}, () => reached("after parts"));
   around(store, "end", () => reached("before end"), () => reached("after end"));
 }
@@ -61,6 +65,7 @@ for (const kind of [RedisReceiver, SqliteReceiver, AmqpReceiver]) {
 /** Settlements are counted by then, so that the step after them is reached when they are done. */
 const { settle } = Exchange.prototype;
 Exchange.prototype.settle = function (settlement) {
+  isLast ||= settlement.follow?.some(({ headers }) => headers.group_index === 1) ?? false;
   settle.call(this, settlement);
   if (isLast && step === "after settle") void this.idle().then(() => reached("after settle"));
 };

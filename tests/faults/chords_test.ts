@@ -18,7 +18,10 @@ import { eventually, within } from "../conformance/patience.ts";
 import { startRabbitmq } from "../servers/rabbitmq.ts";
 import { startRedis } from "../servers/redis.ts";
 import { startWorker } from "../servers/worker.ts";
+import { Workshop } from "../worker/workshop.ts";
 import { runsIn } from "./chord_tasks.ts";
+import { Fleet } from "./fleet.ts";
+import { seeded } from "./seed.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const WORKER = fileURLToPath(new URL("./chord_worker.ts", import.meta.url));
@@ -36,6 +39,8 @@ const STEPS = [
   "before settle",
   "after settle",
 ];
+const CHORDS = 300;
+const KILLS = 3;
 const LEASE = { brokerTransportOptions: { lease: 1 } };
 
 /** Runs a worker that kills itself at `step`, to its end. */
@@ -49,18 +54,22 @@ async function killedAt(step: string, queue: string, settings: GivenSettings): P
   assert.equal(signal, "SIGKILL", `the worker that was to die ${step} ended otherwise: ${said}`);
 }
 
-/** Kills workers at each step, and lets another one find what they left. */
-async function survives(settings: GivenSettings): Promise<void> {
+/** Kills workers at each step, and lets another one find what they left. `last` is what the last part does. */
+async function survives(
+  settings: GivenSettings,
+  last: "part" | "becomes" | "adds" = "part",
+  steps: readonly string[] = STEPS,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "celeriac-chords-"));
   const given = { brokerUrl: `sqlite:${folder}/broker.db`, ...LEASE, ...settings };
   const app = new App(given);
   const tasks = app.module<typeof import("./chord_tasks.ts")>("chord_tasks");
   try {
     const chords = [];
-    for (const step of STEPS) {
+    for (const step of steps) {
       const queue = step.replace(" ", "-");
       const file = join(folder, queue);
-      const header = ["a", "b"].map((name) => tasks.part.s(file, name).set({ queue }));
+      const header = [tasks.part.s(file, "a").set({ queue }), tasks[last].s(file, "b").set({ queue })];
       const result = chord(header, tasks.body.s(file).set({ queue })).delay();
       await result.published;
       await killedAt(step, queue, given);
@@ -72,7 +81,8 @@ async function survives(settings: GivenSettings): Promise<void> {
     try {
       for (const { step, file, result } of chords) {
         const values = await within(60_000, result, `the body of the chord whose worker died ${step}`);
-        assert.deepEqual(values.map((value) => value[0]), ["a", "b"], step);
+        const names = values.map((value) => value.split(" ")[0]).sort();
+        assert.deepEqual(names, last === "adds" ? ["a", "added", "b"] : ["a", "b"], step);
         const runs = runsIn(file).filter(({ id }) => id === result.id);
         assert.ok(runs.length >= 1, step);
         for (const { what } of runs) assert.deepEqual(what, values, step);
@@ -105,6 +115,19 @@ describe("kill -9 at each step of the settling of a chord's last part", () => {
     }
   });
 
+  it("calls the body where another task takes the last part's place, or is added by it", async () => {
+    const redis = await startRedis();
+    try {
+      await survives({ brokerUrl: redis.url }, "becomes", ["before settle", "after settle", "after count"]);
+      await survives({ resultBackend: redis.url }, "becomes", ["before publish", "after publish"]);
+      const steps = ["before extend", "after extend", "after count", "before settle", "after settle"];
+      await survives({ brokerUrl: redis.url }, "adds", steps);
+      await survives({}, "adds", ["after extend", "after count"]);
+    } finally {
+      await redis.stop();
+    }
+  });
+
   it("calls the body where the broker is RabbitMQ and the result store Redis", async () => {
     const redis = await startRedis();
     const rabbitmq = await startRabbitmq();
@@ -112,6 +135,56 @@ describe("kill -9 at each step of the settling of a chord's last part", () => {
       await survives({ brokerUrl: rabbitmq.url(), resultBackend: redis.url });
     } finally {
       await rabbitmq.stop();
+      await redis.stop();
+    }
+  });
+});
+
+/** Chords whose parts end at once in different workers, of which some are killed. */
+async function fleetSurvives(name: string, broker?: string): Promise<void> {
+  const random = seeded(name);
+  const shop = await Workshop.open({ broker, settings: LEASE });
+  try {
+    const fleet = await Fleet.start(shop, 3, "-A", TASKS, "-c", "2");
+    const tasks = shop.app.module<typeof import("./chord_tasks.ts")>("chord_tasks");
+    const file = shop.file("runs");
+    let done = 0;
+    const results = Array.from({ length: CHORDS }, () => {
+      const header = ["a", "b"].map((part) => tasks.part.s(file, part));
+      return chord(header, tasks.body.s(file)).delay();
+    });
+    const values = results.map((result) => result.get({ timeout: 120 }).finally(() => done++));
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const moment = CHORDS * (kill - 0.5 * random()) / (KILLS + 1);
+      await eventually(() => assert.ok(done >= moment), 60_000);
+      await fleet.killOne(random);
+    }
+    const bodies = await within(60_000, Promise.all(values), "the last body");
+    const runs = runsIn(file);
+    results.forEach(({ id }, i) => {
+      assert.deepEqual(bodies[i].map((value) => value[0]), ["a", "b"]);
+      const own = runs.filter((run) => run.id === id);
+      for (const { what } of own) assert.deepEqual(what, bodies[i]);
+      assert.ok(own.filter(({ again }) => !again).length <= 1, `the body ${id} ran twice unmarked`);
+    });
+    await eventually(
+      async () => assert.deepEqual(await shop.length(), { ready: 0, delayed: 0, unacked: 0, dead: 0 }),
+      30_000,
+    );
+    await fleet.ready();
+  } finally {
+    await shop[Symbol.asyncDispose]();
+  }
+}
+
+describe(`${CHORDS} chords of two parts that end at once, ${KILLS} times kill -9 among three workers`, () => {
+  it("have one result of each part on SQLite", () => fleetSurvives("chords, SQLite"));
+
+  it("have one result of each part on Redis", async () => {
+    const redis = await startRedis();
+    try {
+      await fleetSurvives("chords, Redis", redis.url);
+    } finally {
       await redis.stop();
     }
   });
