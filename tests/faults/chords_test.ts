@@ -39,8 +39,8 @@ const STEPS = [
   "before settle",
   "after settle",
 ];
-const CHORDS = 300;
-const KILLS = 3;
+const CHORDS = 200;
+const KILLS = 2;
 const LEASE = { brokerTransportOptions: { lease: 1 } };
 
 /** Runs a worker that kills itself at `step`, to its end. */
