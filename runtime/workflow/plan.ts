@@ -203,7 +203,7 @@ class Planner {
     const { header, body: own, id } = this.#partsOf(chord, options);
     const { link: _, link_error: __, parent_id, ...shared } = options;
     const body = this.#frozen({ ...own, options: mergedOptions(own.options, shared) }, {
-      // That of a frozen chord is its header's.
+      // Python gives a frozen chord that of its header.
       task_id: task_id === header.options.task_id ? undefined : task_id,
       group_id,
       group_index,
@@ -276,12 +276,14 @@ class Planner {
     const frozen = steps.map((step, i) => this.#frozen(step, i === steps.length - 1 ? place : {}));
     // Its steps have its links already.
     const { link: _, link_error: __, ...options } = chain.options;
+    const [first, ...rest] = frozen.map(({ result }) => result);
+    const result = rest.reduce((parent, result) => withFirst(result, parent), first);
     const whole = withTasks(
-      { ...chain, options: mergedOptions(options, { chain: after }) },
+      // By its id Python tells that it will not run.
+      { ...chain, options: mergedOptions(options, { chain: after, task_id: result.id }) },
       frozen.map(({ signature }) => signature),
     );
-    const [first, ...rest] = frozen.map(({ result }) => result);
-    return { signature: whole, result: rest.reduce((parent, result) => withFirst(result, parent), first) };
+    return { signature: whole, result };
   }
 
   #frozenGroup(group: SignatureJson, place: Place): Frozen {
@@ -323,7 +325,8 @@ class Planner {
           header: { ...group.signature, options: groupOptions },
           body: frozen.signature,
         },
-        options: { ...options, task_id: id },
+        // By its id Python tells that it will not run.
+        options: { ...options, task_id: frozen.result.id },
       },
       result: withFirst(frozen.result, group.result),
     };
