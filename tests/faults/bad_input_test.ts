@@ -78,6 +78,34 @@ const bad: readonly BadMessage[] = [
     reason: /args is not a list/,
     knowsId: true,
   },
+  ...([
+    ["a next step that is no signature", "chain", "[3]"],
+    ["a next step of no name", "chain", `[{"args": [1]}]`],
+    [
+      "a callback with an option of the wrong type",
+      "callbacks",
+      `[{"task": "jobs.echo", "options": {"countdown": "soon"}}]`,
+    ],
+    [
+      "an error callback that is a chain of none",
+      "errbacks",
+      `[{"task": "celery.chain", "subtask_type": "chain"}]`,
+    ],
+    ["a part of a chord whose body is no signature", "chord", `"jobs.echo"`],
+    ["a step that says it is something else", "chain", `[{"task": "jobs.echo", "subtask_type": "group"}]`],
+    [
+      "signatures in signatures without end",
+      "chain",
+      `[${`{"task": "jobs.echo", "options": {"link": `.repeat(600)}null${"}}".repeat(600)}]`,
+    ],
+    ["more steps than anybody has", "chain", `[${`{"task":"t"},`.repeat(15_000)}3]`],
+  ] as const).map(([name, where, what]): BadMessage => ({
+    name,
+    entry: (id) => echo(id, `[[1], {}, {"${where}": ${what}}]`),
+    reason: new RegExp(`bad ${where}`),
+    knowsId: true,
+    fails: "InvalidTaskError",
+  })),
   { name: "no task", entry: (id) => envelope(id, "", bodyOf("1")), reason: /missing task/, knowsId: true },
   { name: "no id", entry: () => echo("", bodyOf("1")), reason: /missing id/ },
   {
