@@ -85,14 +85,8 @@ export type { PermissionGrant, PermissionSet, TaskPermissions } from "./runtime/
 export type { RetryOptions, RetryPolicy } from "./runtime/isolate/retry.ts";
 export type { ErrorInfo, TaskHooks } from "./runtime/isolate/task_hooks.ts";
 export type { TaskProgress } from "./runtime/isolate/correspondence.ts";
-export {
-  type CompleteSignature,
-  currentTask,
-  TaskContext,
-  type TaskDeliveryInfo,
-  type TaskLog,
-  type TaskTimers,
-} from "./runtime/isolate/task_context.ts";
+export { currentTask, TaskContext, type TaskDeliveryInfo } from "./runtime/isolate/task_context.ts";
+export type { CompleteSignature, TaskLog, TaskTimers } from "./runtime/isolate/task_host.ts";
 export type {
   BoundFunction,
   MessageLimits,

@@ -10,7 +10,8 @@ import {
   type TaskFunction,
   type TaskOptions,
 } from "../isolate/task_definition.ts";
-import { runningTask, TaskContext, type TaskHost } from "../isolate/task_context.ts";
+import { runningTask, TaskContext } from "../isolate/task_context.ts";
+import type { TaskHost } from "../isolate/task_host.ts";
 import { Retry } from "../protocol/errors.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";

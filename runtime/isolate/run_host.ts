@@ -17,7 +17,8 @@ import type { Outcomes } from "./outcomes.ts";
 import type { RecallRequest } from "./recollection.ts";
 import { type PlannedRetry, planRetry, type RetryOptions } from "./retry.ts";
 import { nameOf, type RegisteredTask } from "./task_definition.ts";
-import { runningTask, TaskContext, type TaskHost, type TaskLog } from "./task_context.ts";
+import { runningTask, TaskContext } from "./task_context.ts";
+import type { TaskHost, TaskLog } from "./task_host.ts";
 import { RunTimers } from "./timers.ts";
 
 /** Seconds without room after which a task that sends fails. */

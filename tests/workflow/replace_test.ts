@@ -264,7 +264,7 @@ describe("a part that is added to a chord", () => {
     await app.disconnect();
   });
 
-  it("is waited for, and stands behind the one that has added it", async () => {
+  it("is waited for, and stands beside the one that has added it", async () => {
     const { f } = await start();
     const result = chord([f.adds.s(1), f.double.s(50)], f.note.s("body") as never).delay() as AsyncResult;
     await result;
