@@ -4,11 +4,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { Workflow } from "../../bench/client.ts";
 import { celeriac, type Runtime, startCeleriac } from "../../bench/contestants/celeriac.ts";
 import { redisFloor } from "../../bench/contestants/floor.ts";
 import type { Drained } from "../../bench/drain.ts";
 import type { Setting } from "../../bench/part.ts";
-import { killAll, Program } from "../../bench/process.ts";
+import { killAll, Program, ROOT } from "../../bench/process.ts";
 import { drainRedis } from "../../bench/redis_drain.ts";
 import { BenchRedis } from "../../bench/redis_server.ts";
 import { drainFile, type PreparedFiles } from "../../bench/sqlite_drain.ts";
@@ -65,6 +66,19 @@ describe("a turn of the bench", () => {
     assert.ok(worker.usage().memory > 0 && client.usage().cpu >= 0);
     await Promise.all([worker.kill(), client.stop()]);
     assert.equal(worker.isRunning, false);
+  });
+
+  it("runs workflows by a client", async () => {
+    const contestant = celeriac(runtime, 4);
+    const worker = contestant.startWorker(redis), client = contestant.startClient(redis);
+    const workflows: Workflow[] = [
+      { shape: "chains", count: 5, steps: 3 },
+      { shape: "group", count: 20 },
+      { shape: "chord", count: 20 },
+      { shape: "wordcount", folder: `${ROOT}docs`, texts: 3, calls: 2 },
+    ];
+    for (const workflow of workflows) assert.ok(await client.workflow(workflow) > 0);
+    await Promise.all([worker.kill(), client.stop()]);
   });
 
   it("ends when a worker ends before its queue is empty", async () => {
