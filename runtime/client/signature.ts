@@ -142,15 +142,16 @@ export class Signature<
   }
 
   /**
-   * Also calls `callback` with its result when it succeeds (Celery: `link`). Of a chain that is its last step; of a group its
-   * first part, which has no result of all to give.
+   * Also calls `callback` with its result when it succeeds (Celery: `link`). Of a chain that is its last step, of a chord its
+   * body; of a group its first part, which has no result of all to give.
    */
   link(callback: Signature<[Result], unknown, unknown>): Signature<Takes, Result, Sent> {
     return this.#with(withLink(this.#json, callback.toJSON()));
   }
 
   /**
-   * Calls `errback` when it fails (Celery: `link_error`), each step of a chain and each part of a group. A task of the same
+   * Calls `errback` when it fails (Celery: `link_error`): each step of a chain, each part of a group, of a chord its body, which
+   * fails when a part does. A task of the same
    * worker that takes more than one argument is called there and then with the failed task's context, the error and its
    * trace; any other is sent as a task, with the id of the failed one.
    */
