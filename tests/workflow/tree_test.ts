@@ -1,13 +1,24 @@
 /** What belongs to a workflow: its results as a tree, groups that are saved, and what tasks send themselves. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { App, chain, defaultApp, group, type ResultTuple, task, type TaskError } from "../../mod.ts";
+import {
+  App,
+  chain,
+  chord,
+  defaultApp,
+  group,
+  type GroupResult,
+  type ResultTuple,
+  task,
+  type TaskError,
+} from "../../mod.ts";
 import { startTesting, type Testing } from "../../runtime/testing.ts";
 
 const add = (x: number, y: number) => x + y;
 const steps = {
   add,
   double: (x: number) => 2 * x,
+  sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
   who: task({ bind: true }, (ctx) => [ctx.id, ctx.parentId, ctx.rootId]),
 };
 const t = {
@@ -143,6 +154,31 @@ describe("graph", () => {
       "    ├── t.double[one] SUCCESS 6",
       "    └── t.add[inner] SUCCESS 13",
       "        └── t.double[other] SUCCESS 26",
+    ]);
+  });
+
+  it("draws the body of a chord behind its parts, as what comes then", async () => {
+    const { f } = await start();
+    const counted = chord([f.double.s(1), chain(f.add.s(1, 2), f.double.s())], f.sum.s());
+    const result = chain(counted, f.double.s()).delay();
+    assert.equal(await result, 16);
+    const sum = result.parent!, header = sum.parent as GroupResult;
+    const [one, two] = header.results;
+    const names = {
+      header: header.id,
+      one: one.id,
+      two: two.id,
+      inner: two.parent!.id,
+      sum: sum.id,
+      last: result.id,
+    };
+    assert.deepEqual(named(await result.graph(), names), [
+      "group[header] of 2",
+      "├── t.double[one] SUCCESS 2",
+      "├── t.add[inner] SUCCESS 3",
+      "│   └── t.double[two] SUCCESS 6",
+      "└── then t.sum[sum] SUCCESS 8",
+      "    └── t.double[last] SUCCESS 16",
     ]);
   });
 
