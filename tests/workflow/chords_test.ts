@@ -227,3 +227,13 @@ it("chords with results by rpc:// are refused before anything is sent", () => {
   assert.throws(() => chord([f.add.s(1, 2)], f.sum.s()).delay(), refusal);
   assert.throws(() => chain(f.add.s(1, 2), group([f.add.s(3), f.add.s(4)]), f.sum.s()).delay(), refusal);
 });
+
+it("chords that can't be begun are not sent, and whoever waits for one is told", async () => {
+  const app = new App({ broker: "memory:unbegun", backend: "redis://127.0.0.1:1", publishTimeout: 0 });
+  const f = app.module<typeof t>("t");
+  const result = chord([f.add.s(1, 2), f.add.s(3, 4)], f.sum.s()).delay();
+  await assert.rejects(result.published, { name: "BrokerUnavailableError" });
+  await assert.rejects(result.get(), { name: "BrokerUnavailableError" });
+  assert.deepEqual((await (await app.transport()).lengths(["celery"])).map(({ ready }) => ready), [0]);
+  await app.disconnect();
+});
