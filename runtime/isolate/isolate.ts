@@ -184,6 +184,8 @@ export interface IsolateLine {
 /** One isolate, from its start to its end. */
 export interface Isolate {
   readonly board: ClaimBoard;
+  /** Whether a task that computes without a pause may go on after {@linkcode Isolate.terminate}, where nothing hears of it. */
+  readonly mayLinger?: boolean;
   /** Loads the modules. @throws {TaskModuleError} when one can't be used. */
   start(): Promise<readonly TaskDescription[]>;
   /** Hands jobs over: job, envelope text, job, envelope text, and so on. Each is already offered on the board. */

@@ -1,4 +1,5 @@
 /** An isolate in a Web Worker of this process: the everyday kind. Between **dispatch** and **settle**. */
+import { endsBusyThreads } from "../platform.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
 import { PortEnd } from "./port_end.ts";
@@ -9,6 +10,7 @@ import type { LimitsOfTask } from "./time_limits.ts";
 /** A Web Worker that runs jobs. */
 export class WebWorkerIsolate implements Isolate {
   readonly board: ClaimBoard;
+  readonly mayLinger = !endsBusyThreads;
   readonly #settings: IsolateSettings;
   readonly #listener: IsolateListener;
   readonly #end: PortEnd;

@@ -9,6 +9,7 @@ import { type Death, type IsolateSettings, REPORT_STRIDE } from "../isolate/isol
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import type { LimitsOfTask } from "../isolate/time_limits.ts";
+import { runtimeName } from "../platform.ts";
 import { peekTask } from "../protocol/task_message.ts";
 import type { Delivery } from "../transport/transport.ts";
 import { Holdings } from "./holdings.ts";
@@ -49,6 +50,8 @@ export class Pool {
   readonly #renewals: Renewals | undefined;
   #look: TimerHandle | undefined;
   #closed = false;
+  /** It was said that a thread may go on after its isolate was ended. */
+  #toldOfThread = false;
 
   constructor(
     settings: Omit<IsolateSettings, "modules">,
@@ -393,12 +396,30 @@ export class Pool {
   #endUnder(lane: Lane, deliveries: readonly Delivery[], why: string): void {
     const wasAtWork = this.#remove(lane) === "at work";
     lane.isolate.terminate();
+    if (lane.isolate.mayLinger) this.#tellOfThread(deliveries[0]);
     const { unstarted, started, unreported } = lane.abandon();
     const others = [...started, ...unreported].filter((other) => !deliveries.includes(other));
     if (others.length > 0) this.#listener.interrupted(others, why);
     this.dispatch(unstarted);
     // Making a thread holds this one up: what becomes of the task that was ended leaves before.
     if (wasAtWork) setImmediate(() => this.#addLater(0));
+  }
+
+  /** Said once: whether its thread has ended nobody can see. */
+  #tellOfThread({ text }: Delivery): void {
+    if (this.#toldOfThread) return;
+    this.#toldOfThread = true;
+    const { task = "", id = "" } = peekTask(text) ?? {};
+    this.#listener.log({
+      level: "warning",
+      text:
+        `${task}[${id}] was ended with its isolate, but ${runtimeName} can't end a thread that computes without a pause: ` +
+        `if that one does, it keeps a core busy until this worker ends. Give such tasks a timeLimit of their own, or ` +
+        `isolation: "process".`,
+      task,
+      id,
+      own: false,
+    });
   }
 
   #died(lane: Lane, reason: string, how?: Death): void {

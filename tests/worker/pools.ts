@@ -42,6 +42,7 @@ export interface Told {
   readonly overLimit: [Delivery, number][];
   /** What tasks have printed. */
   readonly lines: string[];
+  readonly warnings: string[];
 }
 
 /** Starts a pool on the tasks of `tasks.ts` and `limited.ts`. It may neither lose an isolate nor give anything back. */
@@ -54,7 +55,15 @@ export async function openPool(
 ) {
   const settings = resolveSettings({ from: "the test", settings: { brokerUrl: "memory:pool", ...given } });
   const clock = new FakeClock();
-  const told: Told = { reported: 0, finished: [], values: [], interrupted: [], overLimit: [], lines: [] };
+  const told: Told = {
+    reported: 0,
+    finished: [],
+    values: [],
+    interrupted: [],
+    overLimit: [],
+    lines: [],
+    warnings: [],
+  };
   const modules = await findModules(MODULES);
   const pool = new Pool(isolateSettings(completeOptions({ settings, modules: [], slots })), clock, {
     finished(delivery, _report, _id, text) {
@@ -63,7 +72,10 @@ export async function openPool(
     },
     reported: () => void told.reported++,
     state() {},
-    log: ({ text }) => void told.lines.push(text),
+    log({ text, own, level }) {
+      if (own) told.lines.push(text);
+      else if (level === "warning") told.warnings.push(text);
+    },
     relay: () => assert.fail("nothing is sent"),
     handBack: (deliveries) => assert.fail(`${deliveries.length} handed back`),
     interrupted: (deliveries, why) => void told.interrupted.push([[...deliveries], why]),

@@ -1,6 +1,7 @@
 /** Hard time limits of tasks in real isolates, in time that the test turns. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { endsBusyThreads } from "../../runtime/platform.ts";
 import { eventually } from "../conformance/patience.ts";
 import { delivery, deliveryWith, openPool, type Told } from "./pools.ts";
 
@@ -30,6 +31,10 @@ describe("a hard time limit", () => {
         assert.equal(pool.find(endless.tag as string), undefined);
         await eventually(() => assert.deepEqual(told.finished, [behind]));
         assert.deepEqual(told.interrupted, []);
+        assert.deepEqual(
+          told.warnings.map((line) => /was ended .* keeps a core busy .* isolation: "process"/.test(line)),
+          endsBusyThreads ? [] : [true],
+        );
       } finally {
         pool.terminate();
       }
