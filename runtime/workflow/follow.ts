@@ -145,7 +145,7 @@ export class Follow {
       const replyTo = request.replyTo ?? undefined;
       const plan = this.#allowed(planCall(signature, { args, options, newId, replyTo }));
       for (const call of plan.calls) {
-        const message = messageOf(call, surroundings);
+        const message = this.#fitting(messageOf(call, surroundings), call.task);
         messages.push(request.redelivered ? secondCopy(message) : message);
       }
       for (const chord of plan.chords) {
@@ -160,6 +160,18 @@ export class Follow {
     const { countsChords = false, settings } = this.#options;
     if (plan.hasChords && !countsChords) refuseChordsOf(settings);
     return plan;
+  }
+
+  /** Workers put what is too large to the dead letters, where nobody who waits would hear of it. */
+  #fitting(message: WireMessage, task: string): WireMessage {
+    const { maxMessageBytes } = this.#options.settings.brokerTransportOptions;
+    // In an envelope it is base64.
+    const bytes = Math.ceil(message.body.length / 3) * 4;
+    if (bytes <= maxMessageBytes) return message;
+    throw new WorkflowError(
+      `what ${task} is called with takes ${bytes} bytes, and a message may have ${maxMessageBytes} ` +
+        `(brokerTransportOptions.maxMessageBytes): let tasks keep results of that size elsewhere, and hand on where they are`,
+    );
   }
 
   #surroundings({ id, rootId, replyTo }: Followable): CallSurroundings {

@@ -30,6 +30,7 @@ const t = {
   add: (x: number, y: number) => x + y,
   double: (x: number) => 2 * x,
   same: (value: unknown) => value,
+  long: (length: number) => "x".repeat(length),
   sum: (values: readonly number[]) => values.reduce((a, b) => a + b, 0),
   fail: (word: string): never => {
     throw new RangeError(word);
@@ -141,6 +142,12 @@ const rows: Record<string, (world: Opened) => Promise<void>> = {
       encodeTask({ id: "step", task: "t.add", args: [1, 2], kwargs: {}, queue: "celery", chain }),
     ]);
     await failed(app.AsyncResult("step"), "WorkflowError", "the chord has no body");
+  },
+  "a result, or those of all parts of a chord, are too large for a message": async ({ f }) => {
+    await failed(chain(f.long.s(14_000_000), f.same.s()).delay(), "WorkflowError", /t\.same .* 16777216/);
+    const all = f.same.s() as unknown as Signature<[string[]], unknown>;
+    const body = chord([f.long.s(7_000_000), f.long.s(7_000_000)], all).delay();
+    await failed(body, "ChordError", /may have 16777216/);
   },
   "a part of a chord fails": async ({ f, heard, idle }) => {
     const header = [f.add.s(1, 2), f.fail.s("bad") as Signature<[], number>];
