@@ -9,10 +9,10 @@ export interface ChordRun {
   readonly what: unknown;
 }
 
-/** All runs that a file tells of. */
+/** All runs that a file tells of. A line that others are writing just now is none yet. */
 export function runsIn(file: string): ChordRun[] {
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-  return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
 function note(file: string, what: unknown): ChordRun[] {

@@ -111,7 +111,8 @@ export function logOf(worker: TestWorker): LogLine[] {
 /** The marks in a file, oldest first. */
 export async function marksIn(file: string): Promise<Mark[]> {
   const text = await readFile(file, "utf8").catch(() => "");
-  return text.split("\n").filter((line) => line !== "").map((line) => {
+  // The last line may be half written.
+  return text.split("\n").slice(0, -1).map((line) => {
     const [id, turn, pid] = line.split(" ");
     return { id, again: turn === "again", pid: Number(pid) };
   });
