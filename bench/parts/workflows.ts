@@ -7,7 +7,8 @@ import { celery } from "../contestants/celery.ts";
 import type { RedisContestant } from "../contestants/contestant.ts";
 import { rate, short, times } from "../figures.ts";
 import { atLeast, type Outcome, type Part, type Setting } from "../part.ts";
-import { ROOT } from "../process.ts";
+import { type Program, ROOT } from "../process.ts";
+import type { BenchRedis } from "../redis_server.ts";
 import { takeTurns } from "../rounds.ts";
 import { median, ratio } from "../statistics.ts";
 
@@ -23,6 +24,8 @@ const WARM_UP = { ours: 3, celery: 1 };
 
 /** The database of Celery. */
 const PYTHON = 2;
+/** Seconds after which a workflow is given up, and counts as that long. */
+const PATIENCE = 150;
 
 /** A workflow, what it is called in the tables, and how many tasks it has. */
 interface Shape {
@@ -34,6 +37,7 @@ interface Shape {
 }
 
 interface Ran {
+  /** {@linkcode PATIENCE} where it was given up. */
   readonly seconds: number;
   /** Microseconds of processor time a task. */
   readonly cpu: number;
@@ -55,35 +59,96 @@ async function run({ quick, redis, folder, say }: Setting): Promise<Outcome> {
     await celery(PYTHON),
     celeriac("bun", 1),
   ];
-  const shops = contestants.map((contestant) => ({
-    contestant,
-    worker: contestant.startWorker(redis),
-    client: contestant.startClient(redis),
-  }));
-  for (const { client, contestant } of shops) {
-    await warmUp(client, shapes, contestant.db === PYTHON ? WARM_UP.celery : WARM_UP.ours);
-  }
+  const shops: Shop[] = [];
+  for (const contestant of contestants) shops.push(await Shop.open(contestant, redis, shapes));
   const ran: Ran[][][] = [];
   for (const { name, workflow, tasks } of shapes) {
-    const turns = shops.map(({ contestant, worker, client }) => async (): Promise<Ran> => {
-      const cpu = () => worker.usage().cpu + client.usage().cpu;
-      const before = cpu();
-      const seconds = await client.workflow(workflow);
-      say(`${contestant.name}: ${name}, ${short(seconds)} s`);
-      return { seconds, cpu: (cpu() - before) * 1000 / tasks };
+    const turns = shops.map((shop) => async (): Promise<Ran> => {
+      const before = shop.cpu;
+      const seconds = await shop.call(workflow);
+      say(`${shop.name}: ${name}, ${ended(seconds)} s`);
+      const ran = { seconds, cpu: (shop.cpu - before) * 1000 / tasks };
+      if (seconds === PATIENCE) await shop.reopen();
+      return ran;
     });
     ran.push(await takeTurns(sizes.rounds, sizes.seconds / shapes.length, turns));
   }
-  for (const { worker, client } of shops) await Promise.all([worker.kill(), client.stop()]);
+  await Promise.all(shops.map((shop) => shop.close()));
   return outcome(contestants, shapes, ran);
 }
 
-async function warmUp(client: Client, shapes: readonly Shape[], rounds: number): Promise<void> {
-  for (let i = 0; i < rounds; i++) {
-    for (const { workflow } of shapes) {
-      await client.workflow(workflow.shape === "wordcount" ? workflow : { ...workflow, count: 100 });
+/** A contestant at work: a worker and a client that have run each shape before. */
+class Shop {
+  readonly #contestant: RedisContestant;
+  readonly #redis: BenchRedis;
+  readonly #shapes: readonly Shape[];
+  #worker!: Program;
+  #client!: Client;
+
+  constructor(contestant: RedisContestant, redis: BenchRedis, shapes: readonly Shape[]) {
+    this.#contestant = contestant;
+    this.#redis = redis;
+    this.#shapes = shapes;
+  }
+
+  static async open(...given: ConstructorParameters<typeof Shop>): Promise<Shop> {
+    const shop = new Shop(...given);
+    await shop.#start();
+    return shop;
+  }
+
+  get name(): string {
+    return this.#contestant.name;
+  }
+
+  /** Milliseconds of processor time so far. */
+  get cpu(): number {
+    return this.#worker.usage().cpu + this.#client.usage().cpu;
+  }
+
+  /** Tells how many seconds it took; {@linkcode PATIENCE} where it has not ended by then. */
+  async call(workflow: Workflow): Promise<number> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<number>((resolve) => {
+      timer = setTimeout(() => resolve(PATIENCE), PATIENCE * 1000);
+    });
+    const ended = this.#client.workflow(workflow);
+    // Of one that is given up the client is ended.
+    ended.catch(() => {});
+    try {
+      return Math.min(PATIENCE, await Promise.race([ended, late]));
+    } finally {
+      clearTimeout(timer);
     }
   }
+
+  /** Drops what it is at, and begins anew. */
+  async reopen(): Promise<void> {
+    await this.close();
+    await this.#redis.connection(this.#contestant.db).flushdb();
+    await this.#start();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#worker.kill(), this.#client.stop()]);
+  }
+
+  async #start(): Promise<void> {
+    this.#worker = this.#contestant.startWorker(this.#redis);
+    this.#client = this.#contestant.startClient(this.#redis);
+    const rounds = this.#contestant.db === PYTHON ? WARM_UP.celery : WARM_UP.ours;
+    for (let i = 0; i < rounds; i++) {
+      for (const { workflow } of this.#shapes) {
+        await this.#client.workflow(
+          workflow.shape === "wordcount" ? workflow : { ...workflow, count: 100 },
+        );
+      }
+    }
+  }
+}
+
+function ended(seconds: number): string {
+  return seconds === PATIENCE ? `more than ${PATIENCE}` : short(seconds);
 }
 
 /** Texts to be counted are those of `docs/`, many times over: everybody has them. */
@@ -138,8 +203,8 @@ function outcome(
         return [
           name,
           contestant.name,
-          short(median(seconds)),
-          seconds.map(short).join(" "),
+          ended(median(seconds)),
+          seconds.map(ended).join(" "),
           rate(tasks / median(seconds)),
           short(median(ran[i][one].map(({ cpu }) => cpu))),
           one === 1 ? "" : times(faster(i, one)),
@@ -159,7 +224,8 @@ function outcome(
     }`,
     notes: [
       "From the first call to the last value, by the clock of the client, which makes the workflow, sends it and waits: " +
-      "`chain(...)`, `group(...)` and `chord(...)` of `add`, the chord's body sums up. Workers have been running for a while.",
+      "`chain(...)`, `group(...)` and `chord(...)` of `add`, the chord's body sums up. Workers have been running for a while. " +
+      `What has not ended after ${PATIENCE} s is given up and counts as that.`,
       `The words of texts are counted by \`examples/wordcount_tasks.ts\`, and by the same in Python: ` +
       `${TEXTS * CALLS} a task, by ` +
       "`chunks` in the header of a chord, whose body merges what each word was counted. There most of the time is " +
