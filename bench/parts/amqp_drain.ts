@@ -22,7 +22,7 @@ interface Drainer {
 export const amqpDrain: Part = {
   name: "amqp_drain",
   title: "RabbitMQ: draining a queue, results over AMQP",
-  inQuick: true,
+  inQuick: false,
   limit: 300,
   run,
 };

@@ -14,7 +14,7 @@ const QUICK = { tasks: 1_500, rounds: 2, seconds: 10 };
 export const computing: Part = {
   name: "computing",
   title: "Tasks that compute",
-  inQuick: true,
+  inQuick: false,
   limit: 180,
   run,
 };

@@ -27,7 +27,7 @@ interface Contestant {
 export const messages: Part = {
   name: "messages",
   title: "Messages from a task to its caller",
-  inQuick: true,
+  inQuick: false,
   limit: 400,
   run,
 };

@@ -21,7 +21,7 @@ interface Sizes {
 }
 
 const FULL: Sizes = { ours: 200_000, celery: 6_000, bullmq: 60_000, rounds: 5, seconds: 120 };
-const QUICK: Sizes = { ours: 60_000, celery: 2_000, bullmq: 20_000, rounds: 3, seconds: 22 };
+const QUICK: Sizes = { ours: 60_000, celery: 2_000, bullmq: 20_000, rounds: 2, seconds: 18 };
 
 export const redisDrain: Part = {
   name: "redis_drain",

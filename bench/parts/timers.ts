@@ -31,7 +31,7 @@ interface Measured {
 export const timers: Part = {
   name: "timers",
   title: "Timers: a million in one hub",
-  inQuick: true,
+  inQuick: false,
   limit: 600,
   run,
 };
