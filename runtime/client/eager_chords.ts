@@ -1,18 +1,18 @@
 /** Chords of an app that runs tasks itself: their parts are counted here, and the last one calls the body. */
 import type { Clock } from "../clock.ts";
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import type { Settings } from "../config/settings.ts";
 import type { ChordStart, EndedPart, Following } from "../protocol/chord.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { MemoryChords } from "../results/memory_chords.ts";
 import { ChordBodies } from "../workflow/chord_bodies.ts";
 import { Follow } from "../workflow/follow.ts";
-import type { TaskDefaults } from "../workflow/message.ts";
 
 /** What chords have of their app. */
 export interface EagerChordsParts {
   readonly settings: Settings;
   readonly clock: Clock;
-  defaultsOf(task: string): TaskDefaults | undefined;
+  defaultsOf(task: string): MessageDefaults | undefined;
   /** Runs messages. */
   run(messages: readonly WireMessage[]): void;
   /** Tells whoever waits for a task of its failure. */

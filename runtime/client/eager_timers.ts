@@ -1,5 +1,6 @@
 /** The timers of tasks that run where they are called (`alwaysEager`): a hub in this process, whose callbacks run here, too. */
 import type { Clock } from "../clock.ts";
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import { compileRoutes } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import type { TimersOfWorker } from "../hub/far_hubs.ts";
@@ -14,7 +15,7 @@ import {
 } from "../hub/port.ts";
 import { readTimerCall, taskOfTimerCall } from "../hub/timer_call.ts";
 import { readTimerId, timerId, timerNumber } from "../hub/timer_id.ts";
-import { type CallbackDefaults, timerMessage } from "../hub/timer_message.ts";
+import { timerMessage } from "../hub/timer_message.ts";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 
@@ -22,7 +23,7 @@ import type { WireMessage } from "../protocol/wire_message.ts";
 export interface EagerTimersParts {
   readonly settings: Settings;
   readonly clock: Clock;
-  optionsOf(task: string): CallbackDefaults | undefined;
+  optionsOf(task: string): MessageDefaults | undefined;
   /** Runs a task by its message. */
   run(id: string, task: string, message: WireMessage): void;
 }

@@ -1,20 +1,10 @@
 /** What is due becomes a task: **publish**, with what the callback's own options, its route and the settings say. */
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import type { TimerCall } from "./timer_call.ts";
-
-/** What a task says of messages to it. */
-export interface CallbackDefaults {
-  readonly queue?: string;
-  readonly priority?: number;
-  readonly serializer?: string;
-  readonly compression?: string;
-  /** Seconds. */
-  readonly expires?: number;
-  readonly ignoreResult?: boolean;
-}
 
 /** What surrounds a timer when its message is made. */
 export interface MessageSurroundings {
@@ -27,7 +17,7 @@ export interface MessageSurroundings {
     kwargs: Readonly<Record<string, unknown>>,
   ): TaskRoute | null;
   /** The options of a task that is known here. */
-  optionsOf(task: string): CallbackDefaults | undefined;
+  optionsOf(task: string): MessageDefaults | undefined;
 }
 
 /**

@@ -6,6 +6,7 @@ import { getLogger } from "@logtape/logtape";
 import process from "node:process";
 import { setImmediate } from "node:timers";
 import type { Clock } from "../clock.ts";
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import { compileRoutes } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { ALL_HUBS, FarCancels, hubAddress, type ListedTimer, type TimersOfWorker } from "../hub/far_hubs.ts";
@@ -21,7 +22,7 @@ import {
 } from "../hub/port.ts";
 import { readTimerCall, taskOfTimerCall } from "../hub/timer_call.ts";
 import { readTimerId, timerId } from "../hub/timer_id.ts";
-import { type CallbackDefaults, type MessageSurroundings, timerMessage } from "../hub/timer_message.ts";
+import { type MessageSurroundings, timerMessage } from "../hub/timer_message.ts";
 import { withResolvers } from "../platform.ts";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
@@ -47,7 +48,7 @@ export interface WorkerTimersParts {
   readonly clock: Clock;
   /** There once the worker has connected: no task runs before. */
   transport(): Transport;
-  optionsOf(task: string): CallbackDefaults | undefined;
+  optionsOf(task: string): MessageDefaults | undefined;
   /** Tries until it succeeds, while the broker is away. @throws When the worker is ended meanwhile. */
   retry<T>(run: () => Promise<T>): Promise<T>;
   /** Lets tasks not run any more, and has that kept. */

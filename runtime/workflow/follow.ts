@@ -3,6 +3,7 @@
  * callbacks. Ids come from the signatures, or else from the id of the task that they follow, so that a second run of it sends
  * nothing new: what follows it is known by its ids, and marked as perhaps a second copy.
  */
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import { compileRoutes } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import type { ChordStart, EndedPart, Following } from "../protocol/chord.ts";
@@ -10,7 +11,7 @@ import type { SignatureJson } from "../protocol/signature.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import { derivedId } from "../protocol/uid.ts";
 import { secondCopy, type WireMessage } from "../protocol/wire_message.ts";
-import { type CallSurroundings, messageOf, type TaskDefaults } from "./message.ts";
+import { type CallSurroundings, messageOf } from "./message.ts";
 import { errbacksOf } from "./chord_place.ts";
 import { type Plan, planCall, type PlannedResult, WorkflowError } from "./plan.ts";
 import { besideOf, inPlaceOf } from "./replace.ts";
@@ -35,7 +36,7 @@ export interface FollowOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** The options of a task that is known here. */
-  readonly defaultsOf: (task: string) => TaskDefaults | undefined;
+  readonly defaultsOf: (task: string) => MessageDefaults | undefined;
   /** Parts of chords are counted, wherever results go. Default: the settings tell. */
   readonly countsChords?: boolean;
 }

@@ -1,4 +1,5 @@
 /** A planned call becomes a message: **publish**, with what its own options, its task's, its route and the settings say. */
+import type { MessageDefaults } from "../config/message_defaults.ts";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { parseIso } from "../protocol/dates.ts";
@@ -6,17 +7,6 @@ import { linksOf, type SignatureJson } from "../protocol/signature.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import type { PlannedCall } from "./plan.ts";
-
-/** What a task says of messages to it. */
-export interface TaskDefaults {
-  readonly queue?: string;
-  readonly priority?: number;
-  readonly serializer?: string;
-  readonly compression?: string;
-  /** Seconds. */
-  readonly expires?: number;
-  readonly ignoreResult?: boolean;
-}
 
 /** What surrounds a call when its message is made. */
 export interface CallSurroundings {
@@ -36,7 +26,7 @@ export interface CallSurroundings {
     kwargs: Readonly<Record<string, unknown>>,
   ): TaskRoute | null;
   /** The options of a task that is known here. */
-  defaultsOf(task: string): TaskDefaults | undefined;
+  defaultsOf(task: string): MessageDefaults | undefined;
 }
 
 /** The options that are looked at, once they were read or written by Celery's rules. */
