@@ -1,6 +1,7 @@
 /** A call of a task on its way to be **published**: its options, what fills the gaps, and the message it becomes. */
 import { hostname } from "node:os";
 import process from "node:process";
+import { messageChoices } from "../config/message_defaults.ts";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { currentTask } from "../isolate/task_context.ts";
@@ -125,8 +126,11 @@ export function completeCall(
   const { eta, countdown, timeLimit, softTimeLimit } = options;
   const parent = currentTask();
   const expires = options.expires ?? task.expires ?? route?.expires;
+  const choices = messageChoices(options, task, route, settings);
   return {
     ...call,
+    ...choices,
+    priority: priorityOf(choices.priority),
     eta: eta !== undefined
       ? timeOf(eta, "eta")
       : countdown !== undefined
@@ -140,16 +144,8 @@ export function completeCall(
     timeLimit: timeLimit === undefined && softTimeLimit === undefined
       ? undefined
       : [timeLimit ?? null, softTimeLimit ?? null],
-    queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
     exchange: options.exchange,
     routingKey: options.routingKey,
-    priority: priorityOf(
-      options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0,
-    ),
-    serializer: options.serializer ?? task.serializer ?? route?.serializer ?? settings.taskSerializer,
-    compression: options.compression ?? task.compression ?? route?.compression ?? settings.taskCompression ??
-      undefined,
-    ignoreResult: options.ignoreResult ?? task.ignoreResult ?? settings.taskIgnoreResult,
     headers: options.headers && writable(options.headers),
     shadow: options.shadow,
     replyTo: options.replyTo ?? replyTo,

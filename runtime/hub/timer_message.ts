@@ -1,5 +1,5 @@
 /** What is due becomes a task: **publish**, with what the callback's own options, its route and the settings say. */
-import type { MessageDefaults } from "../config/message_defaults.ts";
+import { messageChoices, type MessageDefaults } from "../config/message_defaults.ts";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { encodeTask } from "../protocol/task_message.ts";
@@ -42,13 +42,9 @@ export function timerMessage(
     args,
     kwargs,
     origin,
+    ...messageChoices(options, task, route, settings),
     eta: isDelayed ? due : undefined,
     expires: expires === undefined ? undefined : due + expires * 1000,
-    queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
-    priority: options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0,
-    serializer: task.serializer ?? route?.serializer ?? settings.taskSerializer,
-    compression: task.compression ?? route?.compression ?? settings.taskCompression ?? undefined,
-    ignoreResult: options.ignoreResult ?? task.ignoreResult ?? settings.taskIgnoreResult,
     headers: options.headers,
     parentId: parentId ?? undefined,
     rootId: rootId ?? undefined,

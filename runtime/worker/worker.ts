@@ -8,12 +8,11 @@ import { Relay } from "../channel/relay.ts";
 import type { Clock, TimerHandle } from "../clock.ts";
 import { Aftermath } from "../isolate/aftermath.ts";
 import { Report } from "../isolate/isolate.ts";
-import { findModules, type ModuleFile, TaskModuleError } from "../isolate/load_modules.ts";
 import { Outcomes } from "../isolate/outcomes.ts";
-import { taskChanges, type TaskDescription } from "../isolate/task_definition.ts";
+import type { TaskDescription } from "../isolate/task_definition.ts";
 import { withResolvers } from "../platform.ts";
 import type { Following } from "../protocol/chord.ts";
-import { decodeTask, peekTask } from "../protocol/task_message.ts";
+import { peekTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
 import type { WireMessage } from "../protocol/wire_message.ts";
 import { openResultStore, resultUrl } from "../results/open.ts";
@@ -29,7 +28,8 @@ import {
 } from "../transport/transport.ts";
 import { ChordBodies } from "../workflow/chord_bodies.ts";
 import { Chords } from "./chords.ts";
-import { demandPolicy, unconfined } from "./demand.ts";
+import { demandPolicy } from "./demand.ts";
+import { EarlyAcks } from "./early_acks.ts";
 import { Exchange } from "./exchange.ts";
 import { Losses } from "./losses.ts";
 import { tasksLongerThan } from "./long_tasks.ts";
@@ -39,7 +39,6 @@ import { Notices, type WorkerCounts } from "./notices.ts";
 import type { PoolListener } from "./pool_listener.ts";
 import { Pools } from "./pools.ts";
 import { RecallLine } from "./recall.ts";
-import type { Reloader } from "./reload.ts";
 import { RemoteControl } from "./remote_control.ts";
 import { endedByThemselves, Revokes } from "./revokes.ts";
 import { settlementOf } from "./settle.ts";
@@ -47,6 +46,7 @@ import { Settling } from "./settling.ts";
 import { StateWriter } from "./state_writer.ts";
 import { Steering } from "./steering.ts";
 import { Suspects, type SuspectsListener } from "./suspects.ts";
+import { TaskModules } from "./task_modules.ts";
 import { WorkerTimers } from "./timers.ts";
 import { Watch } from "./watch.ts";
 import {
@@ -91,13 +91,10 @@ export class Worker implements AsyncDisposable {
   /** Messages that tasks send and read. */
   readonly #messages: Relay;
   readonly #timers: WorkerTimers;
-  #reloader: Reloader | undefined;
-  /** With `reload`: modules that did not load at the start have been mended, or nobody waits for that any more. */
-  readonly #mended: PromiseWithResolvers<void>;
+  readonly #modules: TaskModules;
+  readonly #earlyAcks: EarlyAcks;
   readonly #end: () => void;
   readonly #settling = new Settling(() => this.#proceed());
-  #tasks = new Map<string, TaskDescription>();
-  #acksEarly = false;
   readonly #connecting = new AbortController();
   #connected: Promise<void> | undefined;
   #transport!: Transport;
@@ -118,7 +115,6 @@ export class Worker implements AsyncDisposable {
     const options = completeOptions(given);
     this.#options = options;
     this.#clock = options.clock;
-    this.#mended = withResolvers();
     const { promise, resolve } = withResolvers();
     this.done = promise;
     this.#end = resolve;
@@ -128,7 +124,7 @@ export class Worker implements AsyncDisposable {
       hostname: options.hostname,
       clock: this.#clock,
       transport: () => this.#transport,
-      optionsOf: (task) => this.#tasks.get(task)?.options,
+      optionsOf: (task) => this.#modules.tasks.get(task)?.options,
       retry: (run) => this.#exchange.retry(run),
       revoke: async (ids) => {
         await this.#steering.revoke(ids);
@@ -144,7 +140,7 @@ export class Worker implements AsyncDisposable {
       now,
       // Nothing is called in the main thread.
       find: () => undefined,
-      defaultsOf: (task) => this.#tasks.get(task)?.options,
+      defaultsOf: (task) => this.#modules.tasks.get(task)?.options,
       state: (state) => this.#settling.store(state),
       unsent: (...what) => this.#notices.errbackUnsent(...what),
     });
@@ -153,7 +149,7 @@ export class Worker implements AsyncDisposable {
       outcomes,
       aftermath,
       notices: this.#notices,
-      tasks: () => this.#tasks,
+      tasks: () => this.#modules.tasks,
       isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
       settle: (...ended) => this.#settling.conclude(...ended),
     });
@@ -200,6 +196,13 @@ export class Worker implements AsyncDisposable {
       keeps: options.drain,
       apart: (listener) => pools(listener, true),
     });
+    this.#modules = new TaskModules({
+      options,
+      clock: this.#clock,
+      loader: this.#pool,
+      notices: this.#notices,
+    });
+    this.#earlyAcks = new EarlyAcks({ settings: options.settings, now, tasks: () => this.#modules.tasks });
   }
 
   /** What has become of tasks since the start. */
@@ -209,7 +212,7 @@ export class Worker implements AsyncDisposable {
 
   /** The tasks of its modules, once it has started. */
   get tasks(): readonly TaskDescription[] {
-    return [...this.#tasks.values()];
+    return [...this.#modules.tasks.values()];
   }
 
   /** How many tasks run now. */
@@ -236,9 +239,9 @@ export class Worker implements AsyncDisposable {
   async start(): Promise<void> {
     const { queues, random } = this.#options;
     try {
-      const files = await this.#find();
+      const files = await this.#modules.find();
       // Connected while an isolate starts. What is wrong with the modules is said first.
-      const loaded = this.#load(files);
+      const loaded = this.#modules.load(files);
       this.#connected = this.#connect();
       this.#connected.catch(() => {});
       await loaded;
@@ -337,14 +340,14 @@ export class Worker implements AsyncDisposable {
       notices: this.#notices,
       timers: this.#timers,
       broker: this.#transport.name,
-      tasks: () => this.#tasks,
+      tasks: () => this.#modules.tasks,
       isAcknowledged: (delivery) => this.#settling.isAcknowledged(delivery),
       conclude: (delivery, result, following) => {
         this.#settling.conclude({ delivery, outcome: "ack", result }, following);
         this.#proceed();
       },
       limit: (task, { hard, soft }) => {
-        if (!this.#tasks.has(task)) return false;
+        if (!this.#modules.tasks.has(task)) return false;
         this.#pool.setLimits({ task, hard, soft });
         return true;
       },
@@ -355,10 +358,9 @@ export class Worker implements AsyncDisposable {
   /** Warm stop: fetches no more, finishes what runs, gives back what did not start, and closes. */
   stop(): void {
     if (this.#phase === "new") this.#phase = "stopping";
-    this.#mended.resolve();
+    this.#modules.close();
     if (this.#phase !== "running") return;
     this.#phase = "stopping";
-    this.#reloader?.close();
     this.#exchange.stopFetching();
     const { grace } = this.#options;
     if (grace < Infinity) this.#grace = this.#clock.after(grace * 1000, () => void this.#endGrace());
@@ -376,8 +378,7 @@ export class Worker implements AsyncDisposable {
   async kill(): Promise<void> {
     if (this.#phase === "ended") return await this.done;
     this.#phase = "ended";
-    this.#mended.resolve();
-    this.#reloader?.close();
+    this.#modules.close();
     const { started, unstarted } = this.#pool.terminate();
     this.#exchange?.stopFetching();
     this.#settling.giveBack(started, "again");
@@ -408,82 +409,17 @@ export class Worker implements AsyncDisposable {
     await this.#transport.declare(queues);
   }
 
-  async #find(): Promise<readonly ModuleFile[]> {
-    const { modules, prefix, isolates, reload } = this.#options;
-    const files = await (reload ? this.#findAndWatch() : findModules(modules, { prefix }));
-    if (files.length === 0 && isolates === undefined) {
-      throw new TaskModuleError("no task modules: name them with -A, as in -A tasks/math.ts");
-    }
-    return files;
-  }
-
-  async #load(files: readonly ModuleFile[]): Promise<void> {
-    try {
-      this.#know(await this.#pool.start(files, this.#options.concurrency));
-    } catch (error) {
-      if (this.#reloader === undefined || !(error instanceof TaskModuleError)) throw error;
-      this.#notices.waitsForModules(error);
-      await this.#mended.promise;
-    }
-  }
-
-  /** Finds the modules and begins to watch them. */
-  async #findAndWatch(): Promise<ModuleFile[]> {
-    const { Reloader } = await import("./reload.ts");
-    this.#reloader = new Reloader({
-      patterns: this.#options.modules,
-      prefix: this.#options.prefix,
-      clock: this.#clock,
-      load: (modules, changed, signal) => this.#reload(modules, changed, signal),
-      failed: (error) => this.#notices.notReloaded(error),
-    });
-    return await this.#reloader.start();
-  }
-
-  async #reload(
-    files: readonly ModuleFile[],
-    changed: readonly string[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const begun = this.#clock.monotonic();
-    const before = this.tasks;
-    this.#know(await this.#pool.replaceModules(files, signal));
-    this.#mended.resolve();
-    this.#notices.reloaded(changed, taskChanges(before, this.tasks), this.#clock.monotonic() - begun);
-  }
-
-  #know(tasks: readonly TaskDescription[]): void {
-    this.#tasks = new Map(tasks.map((task) => [task.name, task]));
-    this.#notices.unsandboxed(unconfined(tasks, this.#options.settings));
-    this.#acksEarly = !this.#options.settings.taskAcksLate ||
-      tasks.some((task) => task.options.acksLate === false);
-  }
-
   /** Received: on to the isolates, after an early acknowledgement where the task asks for it. */
   async #receive(deliveries: Delivery[]): Promise<void> {
     if (this.#phase !== "running") return this.#handBack(deliveries);
     deliveries = this.#steering.withoutRevoked(deliveries);
-    const early = this.#acksEarly ? deliveries.filter((delivery) => this.#isAcknowledgedEarly(delivery)) : [];
+    const early = this.#earlyAcks.among(deliveries);
     if (early.length > 0) {
       if (!await this.#settling.acknowledge(early, this.#receiver)) return;
       if (this.#phase !== "running") return this.#handBack(deliveries);
       deliveries = this.#steering.withoutRevoked(deliveries);
     }
     this.#pool.dispatch(deliveries);
-  }
-
-  /** Only what is about to run: a time still to come would be lost with its message. */
-  #isAcknowledgedEarly({ text }: Delivery): boolean {
-    const name = peekTask(text)?.task;
-    if (name === undefined) return false;
-    const { taskAcksLate, brokerTransportOptions } = this.#options.settings;
-    if (this.#tasks.get(name)?.options.acksLate ?? taskAcksLate) return false;
-    try {
-      const { eta } = decodeTask(text, { maxBodyBytes: brokerTransportOptions.maxMessageBytes });
-      return eta === null || eta <= this.#clock.now();
-    } catch {
-      return false;
-    }
   }
 
   /** Run: its outcome goes out with the next exchange. */
@@ -572,7 +508,7 @@ export class Worker implements AsyncDisposable {
     this.#phase = "ended";
     this.#clock.cancel(this.#grace);
     this.#trouble.close();
-    this.#reloader?.close();
+    this.#modules.close();
     this.#pool.terminate();
     this.#connecting.abort(new Error("the worker ends"));
     await this.#connected?.catch(() => {});

@@ -1,5 +1,5 @@
 /** A planned call becomes a message: **publish**, with what its own options, its task's, its route and the settings say. */
-import type { MessageDefaults } from "../config/message_defaults.ts";
+import { messageChoices, type MessageDefaults } from "../config/message_defaults.ts";
 import type { TaskRoute } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { parseIso } from "../protocol/dates.ts";
@@ -84,6 +84,7 @@ export function messageOf(
     args,
     kwargs,
     origin: surroundings.origin,
+    ...messageChoices({ ...options, ignoreResult: options.ignore_result }, task, route, settings),
     eta: eta !== undefined ? timeOf(eta) : countdown !== undefined ? now + countdown * 1000 : undefined,
     expires: typeof expires === "number"
       ? now + expires * 1000
@@ -91,14 +92,8 @@ export function messageOf(
       ? undefined
       : timeOf(expires),
     timeLimit: timeLimit === null && softTimeLimit === null ? undefined : [timeLimit, softTimeLimit],
-    queue: options.queue ?? task.queue ?? route?.queue ?? settings.taskDefaultQueue,
     exchange: options.exchange ?? undefined,
     routingKey: options.routing_key ?? undefined,
-    priority: options.priority ?? task.priority ?? route?.priority ?? settings.taskDefaultPriority ?? 0,
-    serializer: options.serializer ?? task.serializer ?? route?.serializer ?? settings.taskSerializer,
-    compression: options.compression ?? task.compression ?? route?.compression ?? settings.taskCompression ??
-      undefined,
-    ignoreResult: options.ignore_result ?? task.ignoreResult ?? settings.taskIgnoreResult,
     headers: options.headers ?? undefined,
     shadow: options.shadow ?? undefined,
     replyTo: options.reply_to ?? surroundings.replyTo,
