@@ -32,11 +32,17 @@ export {
 export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
 export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";
 export { type GetOptions, ResultTimeoutError } from "./runtime/client/get_options.ts";
-export { GroupResult, type GroupSource, type PartResult } from "./runtime/client/group_result.ts";
+export { GroupResult } from "./runtime/client/group_result.ts";
 export type { Inspect, InspectOptions } from "./runtime/client/inspect.ts";
 export type { ModuleClient, TaskCaller } from "./runtime/client/module_client.ts";
+export { type GroupSource, type PartResult, ResultSet, type ResultsOf } from "./runtime/client/result_set.ts";
 export type { GraphOptions } from "./runtime/client/result_tree.ts";
 export type { ResultTuple } from "./runtime/client/result_tuple.ts";
+export {
+  type CollectOptions,
+  type DependentsOptions,
+  IncompleteStream,
+} from "./runtime/client/result_walk.ts";
 export type { GroupTexts, SavedGroups } from "./runtime/client/saved_groups.ts";
 export { consume, type ConsumeOptions, produce, type ProduceOptions } from "./runtime/client/plain_queue.ts";
 export {
@@ -49,6 +55,7 @@ export {
   type SignatureSender,
   type Tails,
 } from "./runtime/client/signature.ts";
+export type { StampingVisitor, VisitorStamps } from "./runtime/client/stamping_visitor.ts";
 export { defaultApp, setDefaultApp, type Task, task } from "./runtime/client/task.ts";
 export type { Timers, TimersOptions } from "./runtime/client/timers.ts";
 export { SettingsError } from "./runtime/config/resolve.ts";

@@ -26,7 +26,7 @@ import { Control } from "./control.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Eager } from "./eager.ts";
 import { Inspect } from "./inspect.ts";
-import type { PartResult } from "./group_result.ts";
+import type { PartResult } from "./result_set.ts";
 import { Messages } from "./messages.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { Publisher, tellLost } from "./publisher.ts";
@@ -147,7 +147,7 @@ export class App implements AsyncDisposable, SignatureSender {
       messages: new Messages(messagesUrl(this.settings), clock),
       forget: async (id) => await (await this.results()).forget([id]),
       groups: storedGroupTexts(() => this.results(), this.settings.resultExpires),
-      revoke: async (id, options) => void await this.control.revoke(id, options),
+      revoke: async (ids, options) => void await this.control.revoke(ids, options),
       after: (ms, run) => {
         const handle = clock.after(ms, run);
         return () => clock.cancel(handle);

@@ -8,16 +8,16 @@ import type { TaskError } from "../protocol/errors.ts";
 import { type DecodedResult, decodeResult, isReady } from "../protocol/result_meta.ts";
 import type { RevokeOptions } from "./control.ts";
 import { type GetOptions, LONGEST_TIMER_MS, ResultTimeoutError } from "./get_options.ts";
-import type { PartResult } from "./group_result.ts";
 import { ResultMessages } from "./result_messages.ts";
+import type { GroupSource, PartResult } from "./result_set.ts";
 import { drawTree, type GraphOptions } from "./result_tree.ts";
 import { resultsOf, type ResultTuple } from "./result_tuple.ts";
-import type { GroupTexts } from "./saved_groups.ts";
+import { collected, type CollectOptions, dependents, type DependentsOptions, leafOf } from "./result_walk.ts";
 
 const log = getLogger(["celeriac", "client"]);
 
 /** What a result asks of the app that it belongs to. */
-export interface ResultSource {
+export interface ResultSource extends GroupSource {
   /** Where the result stands in the store. */
   keyOf(id: string): string;
   /** What is stored now. */
@@ -34,12 +34,6 @@ export interface ResultSource {
     close(): Promise<void>;
   };
   forget(id: string): Promise<void>;
-  /** Groups that are saved by their ids. */
-  readonly groups: GroupTexts;
-  /** Lets the task not run any more. */
-  revoke(id: string, options?: RevokeOptions): Promise<void>;
-  /** Calls `run` after `ms`; the result takes it back. */
-  after(ms: number, run: () => void): () => void;
 }
 
 /**
@@ -124,6 +118,45 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
    */
   graph(options?: GraphOptions): Promise<string> {
     return drawTree(this as AsyncResult<unknown>, options);
+  }
+
+  /**
+   * The result itself and all that has followed it so far, each with the one that it has followed, level by level (Celery:
+   * `iterdeps`): what the task has called, its callbacks, the next steps of its chain.
+   *
+   * @throws {IncompleteStream} At one that is not done yet: what follows it is not known. Unless `intermediate`.
+   */
+  iterdeps(options?: DependentsOptions): AsyncGenerator<[PartResult | undefined, PartResult], void> {
+    return dependents(this as AsyncResult<unknown>, options);
+  }
+
+  /**
+   * Waits for the result and for all that follows it, and gives each with its value as it comes to it (Celery: `collect`).
+   *
+   * @example
+   * ```ts
+   * import { App } from "../../mod.ts";
+   *
+   * const app = new App({ broker: "redis://localhost" });
+   * const crawl = app.sendTask("web.crawl", ["https://example.com"]); // a task that calls others
+   * for await (const [result, value] of crawl.collect()) console.log(result.id, value);
+   * await app.disconnect();
+   * ```
+   *
+   * @throws The error of one that failed, unless `propagate` is false: then it stands in the place of the value.
+   */
+  collect(options?: CollectOptions): AsyncGenerator<[PartResult, unknown], void> {
+    return collected(this as AsyncResult<unknown>, options);
+  }
+
+  /** Waits as {@linkcode AsyncResult.collect} does; the value of the last one that follows (Celery: `get_leaf`). */
+  getLeaf(options?: CollectOptions): Promise<unknown> {
+    return leafOf(this as AsyncResult<unknown>, options);
+  }
+
+  /** Where it comes from. @internal */
+  get source(): GroupSource {
+    return this.#source;
   }
 
   /** The store's key of the result (`celery-task-meta-ID`). */
@@ -213,7 +246,7 @@ export class AsyncResult<Result = unknown> implements PromiseLike<Result> {
    */
   async revoke(options?: RevokeOptions): Promise<void> {
     await this.#published.catch(() => {});
-    await this.#source.revoke(this.id, options);
+    await this.#source.revoke([this.id], options);
   }
 
   /** Deletes what is stored of the task. */

@@ -4,7 +4,8 @@
  */
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { AsyncResult } from "./async_result.ts";
-import type { GroupResult, PartResult } from "./group_result.ts";
+import type { GroupResult } from "./group_result.ts";
+import type { PartResult } from "./result_set.ts";
 
 /** How a tree is drawn. */
 export interface GraphOptions {

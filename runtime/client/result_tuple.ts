@@ -3,7 +3,8 @@
  * **publish** to whoever looks for them later.
  */
 import { AsyncResult, type ResultSource } from "./async_result.ts";
-import { GroupResult, type PartResult } from "./group_result.ts";
+import { GroupResult } from "./group_result.ts";
+import type { PartResult } from "./result_set.ts";
 
 /** `[[ID, the step before it or null], the parts of a group or null]`. */
 export type ResultTuple = readonly [readonly [string, ResultTuple | null], readonly ResultTuple[] | null];

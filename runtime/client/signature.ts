@@ -1,10 +1,18 @@
 /** A call that is not made yet (Celery: signature): kept, changed, put together with others, and then **published**. */
-import { chainOf, mergedOptions, withErrorLink, withLink, withStamps } from "../workflow/compose.ts";
+import {
+  chainOf,
+  groupOfChunks,
+  mergedOptions,
+  skewed,
+  withErrorLink,
+  withLink,
+} from "../workflow/compose.ts";
+import { withStamps } from "../workflow/stamps.ts";
 import { kindOf, type SignatureJson } from "../protocol/signature.ts";
 import { formatIso } from "../protocol/dates.ts";
-import { stringifyPythonJson } from "../protocol/python_json.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { CallOptions } from "./call.ts";
+import { asking, isVisitor, type StampingVisitor } from "./stamping_visitor.ts";
 
 /** What a call of a signature may say: arguments in front of its own, and options over its own. */
 export interface SignatureCall<Takes extends readonly unknown[] = readonly unknown[]>
@@ -159,10 +167,43 @@ export class Signature<
     return this.#with(withErrorLink(this.#json, errback.toJSON()));
   }
 
-  /** With stamps on it, on its parts and on what is linked to it: headers by which monitors and revokes know them. */
-  stamp(stamps: Readonly<Record<string, unknown>>): Signature<Takes, Result, Sent> {
-    stringifyPythonJson(stamps, "stamps");
-    return this.#with(withStamps(this.#json, stamps));
+  /**
+   * With stamps on all of its tasks and on what is linked to them (Celery: `stamp`): headers that a task finds in `ctx.stamps`,
+   * and by which {@linkcode Control.revokeByStampedHeaders} knows it. Where a task has one of that name, the new one takes
+   * its place; lists become one.
+   *
+   * @param stamps By their names; or a visitor, which is asked for those of each part.
+   * @param options With `append` a task keeps what it had, too: both stand in a list (Celery: `append_stamps`).
+   * @throws {UnserializableError} For stamps that no message can carry.
+   */
+  stamp(
+    stamps: Readonly<Record<string, unknown>> | StampingVisitor,
+    options: { readonly append?: boolean } = {},
+  ): Signature<Takes, Result, Sent> {
+    const keep = options.append ? "both" : "outer";
+    const ask = isVisitor(stamps) ? asking(stamps, (json) => new Signature(json, this.#sender)) : undefined;
+    return this.#with(
+      withStamps(this.#json, ask === undefined ? stamps as Readonly<Record<string, unknown>> : {}, {
+        ask,
+        keep,
+      }),
+    );
+  }
+
+  /**
+   * A group whose parts start one after another instead of all at once (Celery: `skew`): the first in `start` seconds, each
+   * next one `step` seconds later, and those that would start after `stop` together with the last one before. Of {@linkcode chunks}, too.
+   *
+   * @param skew Seconds. Default: from 1 on, 1 apart, without end.
+   * @throws {TypeError} For what is no group.
+   * @throws {RangeError} For a `step` that is not above 0.
+   */
+  skew(
+    skew: { readonly start?: number; readonly stop?: number; readonly step?: number } = {},
+  ): Signature<Takes, Result, Sent> {
+    const json = this.task === "celery.chunks" ? groupOfChunks(this.#json) : this.#json;
+    if (kindOf(json) !== "group") throw new TypeError(`only a group can be skewed, and ${this.task} is none`);
+    return this.#with(skewed(json, skew));
   }
 
   /** Celery's own form of it. */

@@ -16,7 +16,8 @@ import { type Plan, planCall, type PlannedResult, withFirst } from "../workflow/
 import { AsyncResult, type ResultSource } from "./async_result.ts";
 import { originOfCalls } from "./call.ts";
 import type { Eager } from "./eager.ts";
-import { GroupResult, type PartResult } from "./group_result.ts";
+import { GroupResult } from "./group_result.ts";
+import type { PartResult } from "./result_set.ts";
 import { knownTask } from "./known_tasks.ts";
 import { tellLost } from "./publisher.ts";
 

@@ -168,36 +168,20 @@ export function withErrorLink(signature: SignatureJson, link: SignatureJson): Si
     : withListed(signature, "link_error", link);
 }
 
-/** A signature, all of its parts, and what is linked to them, with stamps. */
-export function withStamps(signature: SignatureJson, stamps: Options): SignatureJson {
-  const { options } = signature;
-  const names = new Set([...Object.keys(stamps), ...((options.stamped_headers ?? []) as readonly string[])]);
-  const stamped: Record<string, unknown> = { ...options, ...stamps, stamped_headers: [...names] };
-  for (const key of ["link", "link_error"]) {
-    if (stamped[key] !== undefined) {
-      stamped[key] = linksOf(stamped[key]).map((link) => withStamps(link, stamps));
-    }
-  }
-  const each = (task: SignatureJson) => withStamps(task, stamps);
-  switch (kindOf(signature)) {
-    case "task":
-      return { ...signature, options: stamped };
-    case "chord": {
-      const { header } = signature.kwargs as { header: SignatureJson | SignatureJson[] };
-      const body = bodyOf(signature);
-      return {
-        ...signature,
-        options: stamped,
-        kwargs: {
-          ...signature.kwargs,
-          header: Array.isArray(header) ? header.map(each) : each(header),
-          body: body && each(body),
-        },
-      };
-    }
-    default:
-      return { ...withTasks(signature, tasksOf(signature).map(each)), options: stamped };
-  }
+/** A group whose parts have countdowns: `start`, and `step` more each, up to `stop`. */
+export function skewed(
+  group: SignatureJson,
+  { start = 1, stop = Infinity, step = 1 }: { start?: number; stop?: number; step?: number },
+): SignatureJson {
+  if (!(step > 0)) throw new RangeError(`a group can't be skewed by steps of ${step} s`);
+  const last = Math.max(0, Math.floor((stop - start) / step));
+  return withTasks(
+    group,
+    tasksOf(group).map((task, i) => ({
+      ...task,
+      options: { ...task.options, countdown: start + step * Math.min(i, last) },
+    })),
+  );
 }
 
 /** A chain or group with other parts. */

@@ -5,8 +5,9 @@
  */
 import { kindOf, type SignatureJson, tasksOf } from "../protocol/signature.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
-import { callOf, chordOf, withErrorLink, withLink, withStamps, withTasks } from "./compose.ts";
+import { callOf, chordOf, withErrorLink, withLink, withTasks } from "./compose.ts";
 import { WorkflowError } from "./plan.ts";
+import { withStamps } from "./stamps.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -29,7 +30,9 @@ export function inPlaceOf(request: TaskRequest, signature: SignatureJson): Place
   const gather = callOf("celery.accumulate", [], { index: 0 }, queue);
   const replaced_task_nesting = request.replacedTaskNesting + 1;
   const nested = (step: SignatureJson) => withOptions(step, { replaced_task_nesting });
-  let whole = stamped(withOneResult(signature, gather), stamps);
+  // Stamps of its own win over those that are handed down.
+  let whole = withOneResult(signature, gather);
+  if (Object.keys(stamps).length > 0) whole = withStamps(whole, stamps, { keep: "own" });
   for (const callback of callbacks ?? []) whole = withLink(whole, callback);
   for (const errback of errbacks ?? []) whole = withErrorLink(whole, errback);
   if (kindOf(whole) === "chain") whole = withTasks(whole, tasksOf(whole).map(nested));
@@ -93,13 +96,6 @@ function endsInGroup(signature: SignatureJson): boolean {
     default:
       return false;
   }
-}
-
-/** Stamps of its own win over those that are handed down. */
-function stamped(signature: SignatureJson, stamps: Options): SignatureJson {
-  const own = new Set((signature.options.stamped_headers ?? []) as readonly string[]);
-  const handed = Object.entries(stamps).filter(([name]) => !own.has(name));
-  return handed.length === 0 ? signature : withStamps(signature, Object.fromEntries(handed));
 }
 
 function placeIn(chord: SignatureJson | null, group: string | null, index: number | null): Options {

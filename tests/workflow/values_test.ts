@@ -10,6 +10,7 @@ import {
   map,
   type Signature,
   signatureFromJson,
+  type StampingVisitor,
   starmap,
 } from "../../mod.ts";
 import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
@@ -130,6 +131,76 @@ describe("a call is sent as Celery sends it:", () => {
       task_id: "second",
       reply_to: "reply",
     });
+  });
+
+  it("with the stamps of a visitor, which is asked from outside to inside", () => {
+    const asked: string[] = [];
+    const told = (moment: string) => ({ task }: { task: string }) => {
+      asked.push(`${moment} ${task}`);
+      return { [moment]: task };
+    };
+    const visitor: StampingVisitor = {
+      onSignature: told("signature"),
+      onGroupStart: told("group"),
+      onGroupEnd: told("end"),
+      onChainStart: told("chain"),
+      onChordBody: told("body"),
+      onCallback: told("callback"),
+      onErrback: told("errback"),
+    };
+    const header = [add.s(1, 2), add.s(3, 4)];
+    const whole = chain(chord(header, tsum.s()), add.s(1).link(add.s(2)).linkError(on_error.s()));
+    const json = whole.stamp(visitor).toJSON();
+    const { header: parts, body } = json.kwargs as { header: SignatureJson[]; body: SignatureJson };
+    const stamps = ({ options }: SignatureJson) =>
+      (options.stamped_headers as string[]).map((name) => `${name} ${options[name]}`);
+    const last = (body.kwargs.tasks as SignatureJson[])[1];
+    assert.deepEqual(stamps(parts[1]), ["group celery.group", "signature tasks.add"]);
+    assert.deepEqual(stamps(last), [
+      "group celery.group",
+      "body celery.chord",
+      "chain celery.chain",
+      "signature tasks.add",
+    ]);
+    const { link: [link], link_error: [errback] } = last.options as Record<string, SignatureJson[]>;
+    assert.deepEqual(stamps(link).at(-2), "callback tasks.add");
+    assert.deepEqual(stamps(errback).at(-2), "errback tasks.on_error");
+    assert.deepEqual(asked.slice(0, 5), [
+      "group celery.group",
+      "signature tasks.add",
+      "signature tasks.add",
+      "end celery.group",
+      "body celery.chord",
+    ]);
+    const wrong = { onSignature: () => "text" } as unknown as StampingVisitor;
+    assert.throws(() => add.s(1).stamp(wrong), {
+      name: "TypeError",
+      message: /onSignature .* object of stamps/,
+    });
+  });
+
+  it("with stamps again: the new one counts, lists become one, or both are kept", () => {
+    const optionsOf = (signature: Signature<never, unknown, unknown>) => signature.toJSON().options;
+    const once = add.s(1).stamp({ who: "a", ids: [1], at: { x: 1 } });
+    assert.deepEqual(optionsOf(once.stamp({ who: "b", ids: [2], at: { y: 2 } })), {
+      who: "b",
+      ids: [2, 1],
+      at: { y: 2, x: 1 },
+      stamped_headers: ["who", "ids", "at"],
+    });
+    assert.deepEqual(optionsOf(once.stamp({ who: "b" }, { append: true })).who, ["b", "a"]);
+    assert.throws(() => once.stamp({ who: () => 1 }), { name: "UnserializableError" });
+  });
+
+  it("with parts that start one after another, as Celery's skew", () => {
+    const counts = (signature: Signature<never, unknown, unknown>) =>
+      (signature.toJSON().kwargs.tasks as SignatureJson[]).map(({ options }) => options.countdown);
+    const five = group([1, 2, 3, 4, 5].map((n) => add.s(n, n)));
+    assert.deepEqual(counts(five.skew()), [1, 2, 3, 4, 5]);
+    assert.deepEqual(counts(five.skew({ start: 0, stop: 3, step: 1.5 })), [0, 1.5, 3, 3, 3]);
+    assert.deepEqual(counts(chunks(add.s(), [[1, 2], [3, 4], [5, 6]], 2).skew({ start: 10 })), [10, 11]);
+    assert.throws(() => add.s(1).skew(), { name: "TypeError", message: /only a group/ });
+    assert.throws(() => five.skew({ step: 0 }), RangeError);
   });
 
   it("with options by Celery's names", () => {
