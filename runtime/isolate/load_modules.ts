@@ -2,12 +2,12 @@
  * Task modules: which files `-A` names, what their tasks are called, and the loading of them. Stands before the way
  * of a task: the worker finds the files, each isolate loads them once.
  */
-import { readdir, stat } from "node:fs/promises";
 import process from "node:process";
 import { basename, extname, isAbsolute, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { embeddedModules } from "./embedded_modules.ts";
 import { loadTrace } from "./load_error.ts";
+import { endings, isModule, isSource, kindOf, meantBy, sourcesBelow } from "./module_files.ts";
 import { exportsSchedule } from "./schedule_export.ts";
 import { type RegisteredTask, tasksOf } from "./task_definition.ts";
 import { wrongLimit } from "./time_limits.ts";
@@ -34,11 +34,9 @@ export class TaskModuleError extends Error {
   override readonly name = "TaskModuleError";
 }
 
-const SOURCES = new Set([".ts", ".mts", ".js", ".mjs", ".tsx", ".jsx"]);
-
 /**
  * The modules that `-A` names. A file `tasks/math.ts` gives tasks `math.<export>`; a folder gives all sources below
- * it, named by their paths (`tasks/img/resize.ts` under `tasks` gives `img.resize.<export>`); a glob gives each file
+ * it, named by their paths (`tasks/img/resize.ts` under `tasks` gives `img.resize.<export>`); a glob gives each source
  * it matches. `prefix` and a dot go in front of every name. Modules inside the executable come first, as they are.
  *
  * @throws {TaskModuleError} When a pattern names nothing.
@@ -56,21 +54,37 @@ export async function findModules(
     found.set(file, { url: pathToFileURL(file).href, path, name: front + name });
   };
   for (const pattern of patterns) {
+    if (pattern === "") {
+      throw new TaskModuleError(
+        'a task module has the name "": name a file, folder or glob (a variable may be unset)',
+      );
+    }
     const path = resolve(cwd, pattern);
-    const kind = await stat(path).catch(() => undefined);
-    if (kind?.isFile()) add(path, stem(path));
-    else if (kind?.isDirectory()) {
-      const files = await sourcesBelow(path);
+    const kind = await kindOf(path);
+    if (kind?.isFile()) {
+      if (!isModule(path)) {
+        throw new TaskModuleError(`${pattern} is no task module: its name must end with ${endings}`);
+      }
+      add(path, stem(path));
+    } else if (kind?.isDirectory()) {
+      const files = await sourcesBelow(path).catch((cause) => {
+        throw new TaskModuleError(`the folder ${pattern} can't be read: ${cause.message}`, { cause });
+      });
       if (files.length === 0) {
-        throw new TaskModuleError(`the folder ${pattern} has no .ts or .js files in it`);
+        throw new TaskModuleError(
+          `the folder ${pattern} has no task modules in it, files that end with ${endings}`,
+        );
       }
       for (const file of files) add(file, dotted(relative(path, file)));
     } else {
       const { glob } = await import("tinyglobby");
-      const files = await glob(pattern, { cwd, absolute: true });
+      const ignore = pattern.includes("node_modules") ? [] : ["**/node_modules/**"];
+      const files = (await glob(pattern, { cwd, absolute: true, ignore })).filter(isSource);
       if (files.length === 0) {
+        const meant = await meantBy(pattern, cwd);
         throw new TaskModuleError(
-          `no task module ${pattern}: there is no such file, folder, or match of a glob`,
+          `no task module ${pattern}: there is no such file, folder, or match of a glob` +
+            (meant === undefined ? "" : `; did you mean ${meant}?`),
         );
       }
       for (const file of files.sort()) add(resolve(file), stem(file));
@@ -124,21 +138,6 @@ export async function loadTasks(
     }
   }
   return tasks;
-}
-
-async function sourcesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && isSource(entry.name))
-    .map((entry) => resolve(entry.parentPath, entry.name))
-    .filter((file) =>
-      !relative(folder, file).split(sep).some((part) => part === "node_modules" || part[0] === ".")
-    )
-    .sort();
-}
-
-function isSource(name: string): boolean {
-  return SOURCES.has(extname(name)) && !/\.d\.[cm]?ts$/.test(name) && !/[._](test|spec)\.[^.]+$/.test(name);
 }
 
 function stem(file: string): string {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -112,5 +112,44 @@ describe("task modules", () => {
     await assert.rejects(names(["nowhere.ts"]), refused(/no task module nowhere\.ts/));
     await mkdir(join(folder, "void"));
     await assert.rejects(names(["void"]), refused(/folder void has no/));
+    await assert.rejects(names([""]), refused(/has the name ""/));
+    await writeFile(join(folder, "notes.md"), "# Notes");
+    await assert.rejects(names(["notes.md"]), refused(/^notes\.md is no task module: .* end with \.ts, /));
+  });
+
+  it("say what was meant: an ending left out, Python's dots, a slip", async () => {
+    for (
+      const [written, meant] of [
+        ["twice", "twice.ts"],
+        ["twice.py", "twice.ts"],
+        ["tasks.math", "tasks/math.ts"],
+        ["tasks/maht.ts", "tasks/math.ts"],
+        ["tsks", "tasks"],
+      ]
+    ) {
+      const message = new RegExp(`no task module ${written}: .*; did you mean ${meant}\\?$`);
+      await assert.rejects(names([written]), refused(message));
+    }
+  });
+
+  it("may be links, as in what a container engine mounts, and lead back to where they are", async () => {
+    await mkdir(join(folder, "mounted/..2026"), { recursive: true });
+    await writeFile(join(folder, "mounted/..2026/math.ts"), files["tasks/math.ts"]);
+    await symlink("..2026", join(folder, "mounted/..data"));
+    await symlink("..data/math.ts", join(folder, "mounted/math.ts"));
+    await symlink("../tasks/img", join(folder, "mounted/img"));
+    await symlink("..", join(folder, "mounted/back"));
+    await symlink("nowhere.ts", join(folder, "mounted/broken.ts"));
+    const found = (await findModules(["mounted"], { cwd: folder })).map(({ path }) => path);
+    const own = found.filter((path) => !path.startsWith("mounted/back/"));
+    assert.deepEqual(own, ["mounted/img/resize.ts", "mounted/math.ts"]);
+    assert.ok(!found.some((path) => path.startsWith("mounted/back/mounted")));
+  });
+
+  it("below packages, and tests, are not what a glob means", async () => {
+    await mkdir(join(folder, "tasks/node_modules/other"), { recursive: true });
+    await writeFile(join(folder, "tasks/node_modules/other/math.ts"), "throw new Error();");
+    assert.deepEqual(await names(["tasks/**/*.ts"]), ["math.add", "resize.small"]);
+    assert.deepEqual(await names(["tasks"]), ["img.resize.small", "math.add"]);
   });
 });
