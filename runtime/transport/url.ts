@@ -58,8 +58,10 @@ export function urlsOf(url: string): string[] {
 }
 
 function maskOne(url: string): string {
-  return url.replace(/(:\/\/[^/@:]*):[^/]*@(?=[^@]*$)/, "$1:**@").replace(
-    /([?&](?:[a-z]+_)?password=)[^&]*/gi,
-    "$1**",
-  );
+  const [head] = url.split("?", 1);
+  const isPlain = /:\/\/([^/@:]+|\[[^\]]*\])(:\d+)?(\/[^@]*)?$/.test(head);
+  // Characters that had to be escaped in a password, and were not, must not show the rest of it.
+  const end = head.includes("@") || isPlain ? head.length : url.length;
+  return (url.slice(0, end).replace(/(:\/\/[^/@:]*):.*@/, "$1:**@") + url.slice(end))
+    .replace(/([?&](?:[a-z]+_)?password=)[^&]*/gi, "$1**");
 }

@@ -17,7 +17,7 @@ import { makeProgram } from "../../runtime/cli/program.ts";
 import { table } from "../../runtime/cli/table.ts";
 import { resolveSettings } from "../../runtime/config/resolve.ts";
 import { TaskError } from "../../runtime/protocol/errors.ts";
-import { BadUrlError } from "../../runtime/transport/url.ts";
+import { BadUrlError, maskUrl } from "../../runtime/transport/url.ts";
 import { BrokerUnavailableError } from "../../runtime/transport/transport.ts";
 
 const usage = (error: unknown) => error instanceof CommandError && error.code === ExitCode.USAGE;
@@ -157,6 +157,24 @@ describe("what is printed", () => {
     assert.match(text, /queues +celery, b\n/);
     assert.match(text, /and 10 more/);
     assert.ok(!text.includes("pw"));
+  });
+});
+
+describe("a password", () => {
+  it("is masked in every URL, also where a character of it had to be escaped", () => {
+    const shown = [
+      ["redis://:pw@h:1/0?a=b@c", "redis://:**@h:1/0?a=b@c"],
+      ["redis://u:p/w@h/0", "redis://u:**@h/0"],
+      ["redis://:1/p@w@h", "redis://:**@h"],
+      ["redis://:12?p@h", "redis://:**@h"],
+      ["redis://u:p#w@h/0", "redis://u:**@h/0"],
+      ["amqp://u:pw@h/v@w", "amqp://u:**@w"],
+      ["redis://h:6379/0?name=me@home", "redis://h:6379/0?name=me@home"],
+      ["redis://h?sentinel_password=pw&a=b", "redis://h?sentinel_password=**&a=b"],
+      ["redis+sentinel://:pw@a,b/m;redis://:pw@c", "redis+sentinel://:**@a,b/m;redis://:**@c"],
+      ["sqlite:./a:b@c.db", "sqlite:./a:b@c.db"],
+    ];
+    for (const [url, masked] of shown) assert.equal(maskUrl(url), masked);
   });
 });
 
