@@ -10,6 +10,8 @@ BULLMQ := bench/bullmq/node_modules/.package-lock.json
 help: ## Say what one can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+install: $(INSTALLED) ## Install what the checkout needs, Deno and Bun among it; all other targets do so by themselves
+
 demo: $(INSTALLED) ## Run real tasks on a real worker, with nothing but this checkout
 	@$(DENO) run -A --no-check examples/demo.ts
 
@@ -59,4 +61,4 @@ $(BULLMQ): bench/bullmq/package-lock.json
 	npm ci --no-fund --no-audit --loglevel=error --prefix bench/bullmq
 	@touch $@
 
-.PHONY: help demo demo-timers test check bench dev package fmt
+.PHONY: help install demo demo-timers test check build build-deno bench dev package fmt

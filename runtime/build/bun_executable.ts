@@ -168,9 +168,9 @@ async function putInPlace(built: string, outfile: string): Promise<void> {
     await rename(file, beside).catch(() => copyFile(file, beside));
     await chmod(beside, 0o755);
     await rename(beside, outfile);
-  } catch (error) {
+  } catch (cause) {
     await rm(beside, { force: true });
-    throw error;
+    throw new BuildError(`${outfile} can't be written: ${(cause as Error).message}`, { cause });
   }
 }
 

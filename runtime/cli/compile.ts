@@ -1,5 +1,5 @@
 /** `celeriac compile`: one executable file with the program, its runtime, and task modules inside. */
-import { mkdir, stat } from "node:fs/promises";
+import { access, constants, mkdir, stat } from "node:fs/promises";
 import process from "node:process";
 import { basename, dirname, resolve } from "node:path";
 import { Command } from "commander";
@@ -73,6 +73,8 @@ async function outputFile(path: string, target: Target | undefined): Promise<str
   const parent = dirname(file);
   try {
     await mkdir(parent, { recursive: true });
+    // Before the work is done.
+    await access(parent, constants.W_OK);
   } catch (cause) {
     throw new CommandError(`-o ${path}: ${(cause as Error).message}`, ExitCode.USAGE);
   }

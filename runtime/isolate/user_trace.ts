@@ -1,4 +1,5 @@
 /** Traces of task errors without the frames that are not the user's: part of **run**. */
+import { fileURLToPath } from "node:url";
 import { isOneFile } from "../platform.ts";
 import { tracebackOf } from "../protocol/result_meta.ts";
 
@@ -7,11 +8,12 @@ import { tracebackOf } from "../protocol/result_meta.ts";
  * they were when it was made, relative to the folder in which that was.
  */
 function ownPlaces(): string[] {
-  if (!isOneFile) return [new URL("../", import.meta.url).href, new URL("../", import.meta.url).pathname];
+  const folder = new URL("../", import.meta.url);
+  if (!isOneFile) return [folder.href, fileURLToPath(folder)];
   const here = /([^\s(]+):\d+:\d+\)?$/m.exec(new Error().stack ?? "")?.[1];
   if (here === undefined) return [];
-  const folder = here.replace(/(?:isolate\/)?[^/]+$/, "");
-  return [`(${folder}`, `at ${folder}`];
+  const made = here.replace(/(?:isolate\/)?[^/]+$/, "");
+  return [`(${made}`, `at ${made}`];
 }
 
 /** Frames of celeriac itself, and of the runtimes between it and a task. */
