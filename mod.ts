@@ -19,15 +19,24 @@ export { AsyncResult } from "./runtime/client/async_result.ts";
 export type { ApplyOptions, CallLink, CallOptions, Linked } from "./runtime/client/call.ts";
 export {
   chain,
+  type ChainOf,
+  type CheckedSteps,
   chord,
   chunks,
   type GivenBy,
+  type GivenByHeader,
+  type GivesOf,
   group,
+  type HeaderParts,
+  type LastOf,
   map,
+  type SentOf,
   signatureFromJson,
   starmap,
   type Step,
+  type StepsAfter,
   type TakenBy,
+  type TakesOf,
 } from "./runtime/client/canvas.ts";
 export type { Control, ControlOptions, ControlReplies, RevokeOptions } from "./runtime/client/control.ts";
 export type { DeadLetterOptions, DeadLetters } from "./runtime/client/dead_letters.ts";

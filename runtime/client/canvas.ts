@@ -20,7 +20,39 @@ import { type AnySignature, Signature, type SignatureSender } from "./signature.
 import { defaultApp } from "./task.ts";
 
 /** A step that takes the result of the one before. */
-export type Step<Before, Result, Sent = unknown> = Signature<[Before], Result, Sent>;
+export type Step<Before, Result = unknown, Sent = unknown> = Signature<[Before], Result, Sent>;
+
+/** What a signature takes. */
+export type TakesOf<One> = One extends Signature<infer Takes, unknown, unknown> ? Takes : never;
+
+/** What a signature gives. */
+export type GivesOf<One> = One extends Signature<never, infer Result, unknown> ? Result : never;
+
+/** What the call of a signature returns. */
+export type SentOf<One> = One extends Signature<never, unknown, infer Sent> ? Sent : never;
+
+/** The last of several. */
+export type LastOf<All extends readonly unknown[]> = All extends readonly [...unknown[], infer Last] ? Last
+  : All[number];
+
+/** Steps each of which takes what the one before it gives. */
+export type CheckedSteps<Steps extends readonly AnySignature[]> = Steps extends
+  readonly [infer First, ...infer Rest] ? StepsAfter<First, Rest, [First]>
+  : Steps extends readonly [] ? [AnySignature]
+  : readonly Step<GivesOf<Steps[number]>>[];
+
+/** What comes after a step; `Done` is in front of it. */
+export type StepsAfter<Before, Left extends readonly unknown[], Done extends readonly unknown[]> =
+  Left extends readonly [infer Next, ...infer Rest] ? StepsAfter<Next, Rest, [...Done, Step<GivesOf<Before>>]>
+    : Left extends readonly [] ? Done
+    : [...Done, ...Step<GivesOf<Before> | GivesOf<Left[number]>>[]];
+
+/** What a chain of steps is. */
+export type ChainOf<Steps extends readonly unknown[]> = Signature<
+  TakesOf<Steps[0]>,
+  GivesOf<LastOf<Steps>>,
+  SentOf<LastOf<Steps>>
+>;
 
 /** What all of them take. */
 export type TakenBy<Parts extends readonly AnySignature[]> = Parts[number] extends
@@ -31,6 +63,16 @@ export type GivenBy<Parts extends readonly AnySignature[]> = {
   -readonly [Part in keyof Parts]: Parts[Part] extends Signature<never, infer Result, unknown> ? Result
     : never;
 };
+
+/** What the header of a chord may be: a list of its parts, or what ends in a group. */
+export type HeaderParts =
+  | readonly AnySignature[]
+  | Signature<never, readonly unknown[], GroupResult<readonly unknown[]>>;
+
+/** What the body of a chord is called with. */
+export type GivenByHeader<Header extends HeaderParts> = Header extends readonly AnySignature[]
+  ? GivenBy<Header>
+  : GivesOf<Header>;
 
 /**
  * Calls one after another, each with the result of the one before in front of its arguments (Celery: `chain`). It is checked
@@ -46,48 +88,13 @@ export type GivenBy<Parts extends readonly AnySignature[]> = {
  * await app.disconnect();
  * ```
  */
-export function chain<T extends readonly unknown[], A, S>(a: Signature<T, A, S>): Signature<T, A, S>;
-/** Two steps. */
-export function chain<T extends readonly unknown[], A, B, S>(
-  a: Signature<T, A, unknown>,
-  b: Step<A, B, S>,
-): Signature<T, B, S>;
-/** Three steps. */
-export function chain<T extends readonly unknown[], A, B, C, S>(
-  a: Signature<T, A, unknown>,
-  b: Step<A, B>,
-  c: Step<B, C, S>,
-): Signature<T, C, S>;
-/** Four steps. */
-export function chain<T extends readonly unknown[], A, B, C, D, S>(
-  a: Signature<T, A, unknown>,
-  b: Step<A, B>,
-  c: Step<B, C>,
-  d: Step<C, D, S>,
-): Signature<T, D, S>;
-/** Five steps. */
-export function chain<T extends readonly unknown[], A, B, C, D, E, S>(
-  a: Signature<T, A, unknown>,
-  b: Step<A, B>,
-  c: Step<B, C>,
-  d: Step<C, D>,
-  e: Step<D, E, S>,
-): Signature<T, E, S>;
-/** Six steps; for more of them, put chains into a chain, or use {@linkcode Signature.pipe}. */
-export function chain<T extends readonly unknown[], A, B, C, D, E, F, S>(
-  a: Signature<T, A, unknown>,
-  b: Step<A, B>,
-  c: Step<B, C>,
-  d: Step<C, D>,
-  e: Step<D, E>,
-  f: Step<E, F, S>,
-): Signature<T, F, S>;
-/** Any number of steps that take what they give, as a list. */
-export function chain<T extends readonly unknown[], A, S>(
-  steps: readonly [Signature<T, A, unknown>, ...Step<A, A, S>[]],
-): Signature<T, A, S>;
-/** The same for a list of any length. */
-export function chain<A, S>(steps: readonly Step<A, A, S>[]): Signature<[A], A, S>;
+export function chain<Steps extends readonly AnySignature[]>(
+  ...steps: Steps extends CheckedSteps<Steps> ? Steps : CheckedSteps<Steps>
+): ChainOf<Steps>;
+/** The same of a list of steps. */
+export function chain<const Steps extends readonly AnySignature[]>(
+  steps: Steps extends CheckedSteps<Steps> ? Steps : CheckedSteps<Steps>,
+): ChainOf<Steps>;
 /** What the signatures above come down to. */
 export function chain(...given: unknown[]): unknown {
   const steps = (Array.isArray(given[0]) ? given[0] : given) as readonly AnySignature[];
@@ -109,11 +116,11 @@ export function chain(...given: unknown[]): unknown {
  * await app.disconnect();
  * ```
  */
-export function group<T extends readonly unknown[], R>(
-  parts: readonly Signature<T, R, unknown>[],
-): Signature<T, R[], GroupResult<R[]>>;
+export function group<const Parts extends readonly AnySignature[]>(
+  parts: Parts,
+): Signature<TakenBy<Parts>, GivenBy<Parts>, GroupResult<GivenBy<Parts>>>;
 /** The same, with the parts one by one. */
-export function group<Parts extends AnySignature[]>(
+export function group<Parts extends readonly AnySignature[]>(
   ...parts: Parts
 ): Signature<TakenBy<Parts>, GivenBy<Parts>, GroupResult<GivenBy<Parts>>>;
 /** What the signatures above come down to. */
@@ -139,15 +146,10 @@ export function group(...given: unknown[]): unknown {
  * await app.disconnect();
  * ```
  */
-export function chord<T extends readonly unknown[], R, B, S>(
-  header: readonly Signature<T, R, unknown>[],
-  body: Signature<[R[]], B, S>,
-): Signature<T, B, S>;
-/** The same, of a group, whose parts may give different things, or of {@linkcode chunks}. */
-export function chord<T extends readonly unknown[], Results extends readonly unknown[], B, S>(
-  header: Signature<T, Results, GroupResult<Results>>,
-  body: Signature<[Results], B, S>,
-): Signature<T, B, S>;
+export function chord<const Header extends HeaderParts, Result, Sent>(
+  header: Header,
+  body: Signature<[GivenByHeader<Header>], Result, Sent>,
+): Signature<Header extends readonly AnySignature[] ? TakenBy<Header> : TakesOf<Header>, Result, Sent>;
 /** What the signatures above come down to. */
 export function chord(header: readonly AnySignature[] | AnySignature, body: AnySignature): unknown {
   const json = "toJSON" in header

@@ -65,6 +65,29 @@ it("a chain is checked step by step, and its result is that of its last step", (
   same<typeof piped, Signature<[], number, AsyncResult<number>>>();
   const listed = chain([t.add.s(1, 2), ...[1, 2, 3].map((n) => t.add.s(n))]);
   same<typeof listed, Signature<[], number, AsyncResult<number>>>();
+  const steps = [1, 2, 3].map((n) => t.add.s(n));
+  const spread = chain(t.add.s(1, 2), ...steps);
+  same<typeof spread, Signature<[], number, AsyncResult<number>>>();
+  const many = chain(
+    ...[t.add.s(1, 2), t.double.s(), t.double.s(), t.double.s(), t.double.s(), t.double.s()] as const,
+    t.add.s(1),
+    group([t.double.s(), app.signature<string>("py.word")]),
+    app.signature<string>("py.join"),
+  );
+  same<typeof many, Signature<[], string, AsyncResult<string>>>();
+  chain(
+    t.add.s(1, 2),
+    // @ts-expect-error: the compiler points at the step that does not fit
+    t.shout.s(),
+    t.shout.s(),
+  );
+  // @ts-expect-error: each of them takes what the others give
+  chain(t.shout.s("a"), ...steps);
+  assert.throws(
+    // @ts-expect-error: a chain needs a step
+    () => chain(),
+    TypeError,
+  );
   assert.equal(good.task, "celery.chain");
   // @ts-expect-error: shout takes text, not the number of the step before
   chain(t.add.s(1, 2), t.shout.s());
@@ -86,6 +109,8 @@ it("a group gives the list of what its parts give", () => {
   same<typeof mixed, Signature<[], [number, string], GroupResult<[number, string]>>>();
   const list = group([1, 2].map((n) => t.add.s(n, n)));
   same<typeof list, Signature<[], number[], GroupResult<number[]>>>();
+  const either = group([t.add.s(1, 2), t.shout.s("a", 2)]);
+  same<typeof either, typeof mixed>();
   const after = chain(t.add.s(1, 2), group(t.double.s(), t.add.s(1)));
   same<typeof after, Signature<[], [number, number], GroupResult<[number, number]>>>();
   const upgraded = chain(list, t.sum.s());
@@ -93,12 +118,14 @@ it("a group gives the list of what its parts give", () => {
   const body = chord([t.add.s(1, 2)], t.sum.s());
   same<typeof body, Signature<[], number, AsyncResult<number>>>();
   assert.equal(upgraded.kind, "chord");
-  const either = app.signature<string>("py.either");
+  const word = app.signature<string>("py.word");
+  const listed = chord([t.add.s(1, 2), word], word as never as Signature<[[number, string]], string>);
+  same<typeof listed, Signature<unknown[] & [], string, AsyncResult<string>>>();
   const pair = chord(group(t.add.s(2), t.double.s()), t.sum.s());
   same<typeof pair, Signature<[number], number, AsyncResult<number>>>();
   const split = chord([t.add.s(1, 2)], group(t.sum.s(), t.sum.s()));
   same<typeof split, Signature<[], [number, number], GroupResult<[number, number]>>>();
-  const counted = chord(chunks(t.add.s(), [[1, 2]], 1), either as never as Signature<[number[][]], string>);
+  const counted = chord(chunks(t.add.s(), [[1, 2]], 1), word as never as Signature<[number[][]], string>);
   same<typeof counted, Signature<unknown[], string, AsyncResult<string>>>();
   assert.deepEqual([pair.kind, split.kind, counted.kind], Array(3).fill("chord"));
   // @ts-expect-error: the body takes numbers, and one part gives text
