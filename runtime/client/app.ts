@@ -11,17 +11,15 @@ import type { TaskFunction, TaskOptions } from "../isolate/task_definition.ts";
 import type { SignatureJson } from "../protocol/signature.ts";
 import { encodeTask } from "../protocol/task_message.ts";
 import { uid } from "../protocol/uid.ts";
-import { isAmqp, openResultStore, resultUrl } from "../results/open.ts";
 import { resultKey } from "../results/result_key.ts";
 import type { ResultStore } from "../results/result_store.ts";
-import { openTransport } from "../transport/open.ts";
 import type { Transport } from "../transport/transport.ts";
 import { BadUrlError, maskUrl, schemeOf } from "../transport/url.ts";
 import { callOf } from "../workflow/compose.ts";
 import { WorkflowError } from "../workflow/plan.ts";
 import { AsyncResult, type ResultSource } from "./async_result.ts";
 import { type ApplyOptions, type CallOptions, completeCall } from "./call.ts";
-import { openWithin } from "./connect.ts";
+import { Connections } from "./connections.ts";
 import { Control } from "./control.ts";
 import { DeadLetters } from "./dead_letters.ts";
 import { Eager } from "./eager.ts";
@@ -78,19 +76,13 @@ export class App implements AsyncDisposable, SignatureSender {
   /** Timers that tasks have set by `ctx.callAfter` and the like. */
   readonly timers: Timers;
   readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #connections: Connections;
   readonly #route: ReturnType<typeof compileRoutes>;
   readonly #publisher: Publisher;
   readonly #waiter: ResultWaiter;
   readonly #source: ResultSource;
   readonly #eager: Eager | undefined;
   readonly #workflows: WorkflowSender;
-  /** The queue of this app's own results, where results are sent to their callers. */
-  readonly #replyTo: string | undefined;
-  #transport: Promise<Transport> | undefined;
-  #results: Promise<ResultStore> | undefined;
-  /** Ends the connecting that is still under way when the app disconnects. */
-  #closing = new AbortController();
 
   /**
    * Reads the settings; nothing is connected yet.
@@ -119,10 +111,9 @@ export class App implements AsyncDisposable, SignatureSender {
     );
     refuseMemoryInIsolate(this.settings);
     this.#clock = clock;
-    this.#random = random;
+    const connections = this.#connections = new Connections(this.settings, clock, random);
     this.#route = compileRoutes(this.settings.taskRoutes);
-    this.#replyTo = isAmqp(resultUrl(this.settings)) ? uid() : undefined;
-    this.#publisher = new Publisher(() => this.#readyToSend(), clock, random);
+    this.#publisher = new Publisher(() => connections.readyToSend(), clock, random);
     this.#waiter = new ResultWaiter(() => this.results());
     this.inspect = new Inspect(() => this.transport(), clock);
     this.dead = new DeadLetters(() => this.transport(), this.settings);
@@ -140,7 +131,7 @@ export class App implements AsyncDisposable, SignatureSender {
       own: this.#eager?.timers,
     });
     this.#source = this.#eager?.source ?? {
-      keyOf: (id) => resultKey(this.#resultUrl, id),
+      keyOf: (id) => resultKey(connections.resultUrl, id),
       fetch: async (id) => (await (await this.results()).fetch([id]))[0],
       wait: (id, signal, published) => this.#waiter.wait(id, signal, published),
       listen: (id, listener) => this.#waiter.listen(id, listener),
@@ -157,14 +148,14 @@ export class App implements AsyncDisposable, SignatureSender {
     this.#workflows = new WorkflowSender({
       settings: this.settings,
       now: () => clock.now(),
-      replyTo: this.#replyTo,
+      replyTo: connections.replyTo,
       source: this.#source,
       eager: this.#eager,
       route: this.#route,
       publish: (message) => this.#publisher.publish(message, this.settings.publishTimeout),
       begin: async (chords) => {
         const store = (await this.results()).chords;
-        if (store === undefined) throw noChords(this.#resultUrl);
+        if (store === undefined) throw noChords(connections.resultUrl);
         await store.begin(chords);
       },
     });
@@ -280,7 +271,7 @@ export class App implements AsyncDisposable, SignatureSender {
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   transport(): Promise<Transport> {
-    return this.#patiently(() => this.#connected());
+    return this.#connections.transport();
   }
 
   /**
@@ -290,19 +281,7 @@ export class App implements AsyncDisposable, SignatureSender {
    * @throws {BrokerUnavailableError} When it cannot be reached within `publishTimeout`.
    */
   results(): Promise<ResultStore> {
-    return this.#patiently(() => this.#openResults());
-  }
-
-  #openResults(): Promise<ResultStore> {
-    if (this.#results === undefined) {
-      const opening = connect(
-        openResultStore(this.#resultUrl, { clock: this.#clock, replyTo: this.#replyTo }),
-        this.#closing.signal,
-      );
-      this.#results = opening;
-      opening.catch(() => this.#results === opening && (this.#results = undefined));
-    }
-    return this.#results;
+    return this.#connections.results();
   }
 
   /** Resolves when no call waits any more to be published. */
@@ -315,13 +294,10 @@ export class App implements AsyncDisposable, SignatureSender {
   async disconnect(): Promise<void> {
     await this.flushed();
     this.#eager?.timers.clear();
-    this.#closing.abort(new Error("the app was disconnected while it connected"));
-    this.#closing = new AbortController();
+    this.#connections.abort();
     await this.#waiter.close(new Error("the app was disconnected while a result was waited for"));
     await this.#source.messages.close();
-    const opened = [this.#results, this.#transport];
-    this.#results = this.#transport = undefined;
-    for (const each of opened) await each?.then((each) => each[Symbol.asyncDispose](), () => {});
+    await this.#connections.close();
   }
 
   /** The same as {@linkcode App.disconnect}. */
@@ -334,10 +310,6 @@ export class App implements AsyncDisposable, SignatureSender {
     const answers = await this.control.revoke(id, { ...options, reply: true, limit: 1 });
     if (Object.keys(answers).length > 0) return true;
     return ((await this.transport()).revoked ?? (await this.results()).revoked) !== undefined;
-  }
-
-  get #resultUrl(): string {
-    return resultUrl(this.settings);
   }
 
   #send<Result>(
@@ -354,55 +326,13 @@ export class App implements AsyncDisposable, SignatureSender {
     const call = { id, task: name, args, kwargs };
     const route = this.#route(name, args, kwargs);
     const now = this.#clock.now();
-    const message = encodeTask(completeCall(call, options, task, route, this.settings, now, this.#replyTo));
+    const { replyTo } = this.#connections;
+    const message = encodeTask(completeCall(call, options, task, route, this.settings, now, replyTo));
     const timeout = options.retry === false ? 0 : options.publishTimeout ?? this.settings.publishTimeout;
     const own = run && { name, module: name, run, options: task };
     const published = this.#eager?.run(id, name, message, own) ?? this.#publisher.publish(message, timeout);
     const lost = (error: unknown) => tellLost(`Task ${name}[${id}]`, error);
     return new AsyncResult<Result>(id, this.#source, { task: name, published, lost });
-  }
-
-  /** The connection to publish on; the queue for the results is there before the first task is. */
-  async #readyToSend(): Promise<Transport> {
-    if (this.#replyTo !== undefined) await this.#openResults();
-    return await this.#connected();
-  }
-
-  /** The connection that is there, or one try to have it. */
-  #connected(): Promise<Transport> {
-    if (this.#transport === undefined) {
-      const { brokerUrl, brokerTransportOptions } = this.settings;
-      const shared = { ...brokerTransportOptions, clock: this.#clock, random: this.#random };
-      const opening = connect(openTransport(brokerUrl, shared), this.#closing.signal);
-      this.#transport = opening;
-      // The next call tries anew.
-      opening.catch(() => this.#transport === opening && (this.#transport = undefined));
-    }
-    return this.#transport;
-  }
-
-  #patiently<T>(open: () => Promise<T>): Promise<T> {
-    const { signal } = this.#closing;
-    return openWithin(this.settings.publishTimeout, open, {
-      clock: this.#clock,
-      random: this.#random,
-      signal,
-    });
-  }
-}
-
-/** Connects what was opened, or closes it again. */
-async function connect<T extends AsyncDisposable & { connect(signal: AbortSignal): Promise<void> }>(
-  opening: Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  const opened = await opening;
-  try {
-    await opened.connect(signal);
-    return opened;
-  } catch (error) {
-    await opened[Symbol.asyncDispose]();
-    throw error;
   }
 }
 
