@@ -61,7 +61,7 @@ export function deadCommand(): Command {
       "What could not be run is kept, byte for byte, with the reason. A letter is named by its task's id, or by its " +
         `position, 1 being the newest of its queue.\n\n${overview}`,
     )
-    .addArgument(new Argument("<action>", "see above").choices(Object.keys(acts)))
+    .addArgument(new Argument("[action]", "see above").choices(Object.keys(acts)).default("list"))
     .argument("[letters...]", "ids or positions")
     .option("-Q, --queues <names>", "of these queues (default: those of the settings)", list)
     .option("--limit <number>", "look at so many of the newest of each queue", count, 100)

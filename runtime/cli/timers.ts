@@ -21,13 +21,13 @@ export function timersCommand(): Command {
         "ids, durable ones, too, and says of each: cancelled, too late (it was due, or is cancelled already), or unknown " +
         "(its worker gives no answer). Exit code 1 unless all were cancelled.",
     )
-    .addArgument(new Argument("<action>", "what to do").choices(["list", "cancel"]))
+    .addArgument(new Argument("[action]", "what to do").choices(["list", "cancel"]).default("list"))
     .argument("[ids...]", "the timers to cancel")
     .option("-t, --timeout <seconds>", "how long to wait for answers", seconds, 1)
     .option("-j, --json", "as JSON")
     .action(timers);
   return withExamples(command, [
-    ["celeriac timers list", "what waits where, and when it is due"],
+    ["celeriac timers", "what waits where, and when it is due"],
     ["celeriac timers cancel timer-0199...-1-7", "prints cancelled, or why it is not"],
   ]);
 }

@@ -1,6 +1,8 @@
 /**
  * How runs end, each in one of these ways: what is stored, what follows, and what its report says. From **run** to **settle**.
  */
+import { inspect } from "node:util";
+import { systemClock } from "../clock.ts";
 import { type Following, together } from "../protocol/chord.ts";
 import { outcomeOf, type Reject, type Retry, TaskRevokedError } from "../protocol/errors.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
@@ -26,7 +28,7 @@ import {
 } from "./task_context.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 import { callEndHooks, hearsOfEnds, type RunEnd } from "./task_hooks.ts";
-import { userTrace } from "./user_trace.ts";
+import { unreadable, userTrace } from "./user_trace.ts";
 
 /** Characters of a value that a log line shows. */
 const LONGEST_SHOWN = 1024;
@@ -37,7 +39,7 @@ export interface Run {
   readonly text: string;
   readonly request: TaskRequest;
   readonly task: RegisteredTask;
-  /** By `performance.now()`. */
+  /** By `systemClock`. */
   readonly started: number;
   /** Once its function is called. */
   context: TaskContext | undefined;
@@ -92,7 +94,7 @@ export class RunEnds {
     } catch (error) {
       return this.fail(run, error);
     }
-    const took = performance.now() - started;
+    const took = systemClock.monotonic() - started;
     this.#reports.ran(task.name, took);
     if (logSuccess) this.#tell(run, "info", `succeeded in ${(took / 1000).toFixed(4)}s: ${shortened(json)}`);
     const text = stores ? this.#outcomes.success(request, json, withTrail(run, children)) : "";
@@ -101,9 +103,17 @@ export class RunEnds {
 
   /** It threw `error`. */
   fail(run: Run, error: unknown): void {
+    try {
+      this.#fail(run, error);
+    } catch (why) {
+      this.#fail(run, unreadable(why));
+    }
+  }
+
+  #fail(run: Run, error: unknown): void {
     const { job, request, task, started } = run;
     run.softLimit?.end();
-    this.#reports.ran(task.name, performance.now() - started);
+    this.#reports.ran(task.name, systemClock.monotonic() - started);
     const outcome = outcomeOf(error);
     if (outcome === "retry") return this.#retry(run, error as Retry);
     if (outcome === "reject" && !(error as Reject).requeue) {
@@ -125,8 +135,8 @@ export class RunEnds {
       return this.#reports.add(job, Report.DEAD, request.id, text, `rejected by the task: ${message}`);
     }
     const traceback = userTrace(error);
-    if (isOneOf(error, task.options.throws)) this.#tell(run, "info", `raised expected: ${String(error)}`);
-    else this.#tell(run, "error", `raised unexpected: ${traceback ?? String(error)}`);
+    if (isOneOf(error, task.options.throws)) this.#tell(run, "info", `raised expected: ${shown(error)}`);
+    else this.#tell(run, "error", `raised unexpected: ${traceback ?? shown(error)}`);
     const text = this.#outcomes.failure(request, task, error, traceback, withTrail(run));
     const conclude = () => {
       this.#conclude(run, Report.FAILURE, text, { status: "FAILURE", value: error, traceback });
@@ -191,7 +201,7 @@ export class RunEnds {
     const { job, request, task } = run;
     this.#follow(run);
     if (report === Report.FAILURE && this.#isKept(task)) {
-      this.#reports.add(job, Report.DEAD, request.id, text, `the task failed: ${String(end.value)}`);
+      this.#reports.add(job, Report.DEAD, request.id, text, `the task failed: ${shown(end.value)}`);
     } else {
       this.#reports.add(job, report, request.id, text, this.#outcomes.ttl(task));
     }
@@ -243,6 +253,12 @@ function withTrail({ context, task }: Run, followers?: readonly unknown[]): read
   const trail = context && task.options.trail !== false ? trailOf(context) : undefined;
   if (trail === undefined) return followers;
   return followers === undefined ? trail : [...trail, ...followers];
+}
+
+/** Without a trace; what is thrown may be no error. */
+function shown(error: unknown): string {
+  const isPlain = typeof error === "object" && error !== null && !(error instanceof Error);
+  return isPlain ? shortened(inspect(error, { breakLength: Infinity })) : String(error);
 }
 
 function shortened(json: string): string {

@@ -13,7 +13,8 @@ function ownPlaces(): string[] {
   const here = /([^\s(]+):\d+:\d+\)?$/m.exec(new Error().stack ?? "")?.[1];
   if (here === undefined) return [];
   const made = here.replace(/(?:isolate\/)?[^/]+$/, "");
-  return [`(${made}`, `at ${made}`];
+  // The bundler knows no place of what it has written itself.
+  return [`(${made}`, `at ${made}`, "(unknown:"];
 }
 
 /** Frames of celeriac itself, and of the runtimes between it and a task. */
@@ -25,6 +26,19 @@ const FOREIGN = [
   "(node:",
   "node:async_hooks",
 ];
+
+/** For what a task has thrown and nobody can read: a getter of it throws `why`, perhaps. */
+export function unreadable(why: unknown): Error {
+  let reason = "";
+  try {
+    reason = `: ${String(why)}`;
+  } catch {
+    // Nor can this.
+  }
+  const error = new Error(`the task has thrown what can't be read${reason}`);
+  // Where traces are made by the task's own code, that may be what fails.
+  return Object.defineProperty(error, "stack", { value: `Error: ${error.message}` });
+}
 
 /** The trace of an error and of what caused it, down to where task code begins; null for what has none. */
 export function userTrace(error: unknown): string | null {

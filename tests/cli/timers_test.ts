@@ -25,7 +25,7 @@ describe("celeriac timers", () => {
     assert.equal(call.code, 0, call.stderr);
     const [once, again] = JSON.parse(call.stdout) as string[];
     const [list, json] = await Promise.all([
-      folder.run(["timers", "list"]),
+      folder.run(["timers"]),
       folder.run(["timers", "list", "--json"]),
     ]);
     assert.match(list.stdout.split("\n")[0], /^due +every +task +worker +id$/);

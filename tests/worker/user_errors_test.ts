@@ -43,6 +43,9 @@ export function caused(): never {
     throw new Error("caused", { cause });
   }
 }
+export function plain(): never {
+  throw { code: 7 };
+}
 export const noValue = (): unknown => ({ run: () => 1 });
 `;
   const helper = `type Given = { a: number } | null;
@@ -63,7 +66,7 @@ export function deep(given: Given): never {
   const lines: string[] = [];
   before(async () => {
     configureSync({
-      sinks: { lines: (record: LogRecord) => void lines.push(record.message.join("")) },
+      sinks: { lines: (record: LogRecord) => void lines.push(String(record.rawMessage)) },
       loggers: [
         { category: ["celeriac", "task"], lowestLevel: "info", sinks: ["lines"] },
         { category: ["logtape", "meta"], lowestLevel: "error", sinks: [] },
@@ -94,6 +97,13 @@ export function deep(given: Given): never {
       });
     });
   }
+
+  it("is told as it is, when it is no error", async () => {
+    const { id } = place.app.sendTask("jobs.plain");
+    await eventually(() =>
+      assert.ok(lines.some((line) => line.includes(id) && line.includes("{ code: 7 }")))
+    );
+  });
 
   it("is traced to its path in the value, when what it returns can't be written", async () => {
     const error = await place.app.sendTask("jobs.noValue").get({ propagate: false }) as TaskError;
