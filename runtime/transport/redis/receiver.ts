@@ -275,7 +275,7 @@ export class RedisReceiver implements Receiver {
     if (buried !== "") this.#tellBuried(buried);
     if (room === 0) return [];
     const count = answer.length - 3;
-    this.#wakeUp.fetched(count, room);
+    this.#wakeUp.fetched(count, room, count === 0 && Number(from) > this.#held.size);
     this.tookAll = count < room && buried === "";
     const deliveries: HeldDelivery[] = [];
     const runs = from.split(",");

@@ -16,10 +16,12 @@ const SAFETY_POLL = 1_000;
 /** Milliseconds between two looks at a server without tracking: at first, and when it stays quiet. */
 const POLL = { shortest: 5, longest: 100 };
 /**
- * A worker that was woken in vain this often rests up to 2 ** 8 ms before it listens again: that happens where many others
- * are idle, and then those who do not rest are enough.
+ * A worker that is woken in vain, and was as often before, rests up to 2 ** 5 ms before it listens again: that happens where many
+ * others are idle, and then those who do not rest are enough. Where nobody else was faster it was called for a queue of the same
+ * name in another database, of which the server's tracking knows nothing: it rests for as long as makes that bearable, because
+ * nobody else may be there for its own queues.
  */
-const MOST_IN_VAIN = 8;
+const MOST_IN_VAIN = { beside: 5, alone: 3 };
 
 export interface WakeUpOptions {
   readonly clock: Clock;
@@ -45,8 +47,10 @@ export class WakeUp {
   /** The subscriber's connection that this connection's tracking was pointed to. */
   #trackedBy: number | undefined;
   #polling = false;
-  /** How often others were faster, less how often it was the first. */
+  /** How often it was woken in vain, less how often it was not. */
   #inVain = 0;
+  /** Whether that is how it was woken last: one that has just found something is the one to take the next, too. */
+  #rests = false;
   #woken = false;
   #closed = false;
 
@@ -83,12 +87,18 @@ export class WakeUp {
     this.#ahead = { wakes: this.#wakes, something: this.#arm().catch(() => false) };
   }
 
-  /** What the last fetch found: a worker that was woken in vain several times leaves the next message to others. */
-  fetched(count: number, room: number): void {
+  /**
+   * What the last fetch found, and whether others hold anything that they may have found before: a worker that was woken in vain
+   * several times leaves the next message to others.
+   */
+  fetched(count: number, room: number, others: boolean): void {
     this.#quiet = count < room;
+    this.#rests = this.#woken && count === 0;
     // Not all at once: each message would have its finder wake in vain many times until it rests as long as before.
     if (count > 0) this.#inVain = Math.max(0, this.#inVain - 1);
-    else if (this.#woken) this.#inVain = Math.min(this.#inVain + 1, MOST_IN_VAIN);
+    else if (this.#woken) {
+      this.#inVain = Math.min(this.#inVain + 1, others ? MOST_IN_VAIN.beside : MOST_IN_VAIN.alone);
+    }
     this.#woken = false;
   }
 
@@ -97,7 +107,7 @@ export class WakeUp {
     const ahead = this.#ahead;
     this.#ahead = undefined;
     let asked: Promise<boolean> | undefined;
-    if (this.#inVain > 1) {
+    if (this.#rests && this.#inVain > 1) {
       await sleep(this.#options.clock, this.#options.random() * 2 ** this.#inVain, signal).catch(() => {});
     } else if (ahead !== undefined) {
       if (ahead.wakes !== this.#wakes) return void (this.#woken = true);
