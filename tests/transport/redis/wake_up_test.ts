@@ -37,7 +37,11 @@ describe("a worker on Redis that was woken in vain", () => {
     const commands = new RedisConnection(place, options), subscriber = new RedisSubscriber(place, options);
     const clock = new FakeClock();
     // It rests for as long as it ever does.
-    const wakeUp = new WakeUp(commands, subscriber, ["q"], { clock, random: () => 1, untracked: assert.fail });
+    const wakeUp = new WakeUp(commands, subscriber, ["q"], {
+      clock,
+      random: () => 1,
+      untracked: assert.fail,
+    });
     try {
       await commands.connect();
       await wakeUp.open();
