@@ -16,7 +16,7 @@ import { parsePythonJson } from "../protocol/python_json.ts";
 import { kindOf, readSignature, type SignatureJson } from "../protocol/signature.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { GroupResult } from "./group_result.ts";
-import { type AnySignature, Signature, type SignatureSender } from "./signature.ts";
+import { type AnySignature, senderOf, Signature, type SignatureSender } from "./signature.ts";
 import { defaultApp } from "./task.ts";
 
 /** A step that takes the result of the one before. */
@@ -155,7 +155,7 @@ export function chord(header: readonly AnySignature[] | AnySignature, body: AnyS
   const json = "toJSON" in header
     ? afterGroup(header.toJSON(), body.toJSON())
     : chordOf(header.map((part) => part.toJSON()), body.toJSON());
-  return new Signature(json, body.sender);
+  return new Signature(json, senderOf([body, ...("toJSON" in header ? [header] : header)]));
 }
 
 /** One task that calls `task` with each of `items`, in order, and gives the list of what it returns (Celery: `map`). */
@@ -211,8 +211,4 @@ export function signatureFromJson<Result = unknown>(
 function afterGroup(header: SignatureJson, body: SignatureJson): SignatureJson {
   const group = header.task === "celery.chunks" ? groupOfChunks(header) : header;
   return kindOf(group) === "group" ? upgraded(group, body) : chainOf([group, body]);
-}
-
-function senderOf(parts: readonly AnySignature[]): () => SignatureSender {
-  return parts[0]?.sender ?? defaultApp;
 }

@@ -4,7 +4,9 @@ import {
   groupOfChunks,
   mergedOptions,
   skewed,
+  withArguments,
   withErrorLink,
+  withImmutability,
   withLink,
 } from "../workflow/compose.ts";
 import { withStamps } from "../workflow/stamps.ts";
@@ -13,6 +15,7 @@ import { formatIso } from "../protocol/dates.ts";
 import type { AsyncResult } from "./async_result.ts";
 import type { CallOptions } from "./call.ts";
 import { asking, isVisitor, type StampingVisitor } from "./stamping_visitor.ts";
+import { defaultApp } from "./task.ts";
 
 /** What a call of a signature may say: arguments in front of its own, and options over its own. */
 export interface SignatureCall<Takes extends readonly unknown[] = readonly unknown[]>
@@ -120,33 +123,30 @@ export class Signature<
     return this.#sender().apply(this.#json, { args, kwargs, options: celeryOptions(options) }) as Sent;
   }
 
-  /** With options over those that it has (Celery: `set`). */
-  set(options: SignatureOptions & { readonly immutable?: boolean }): Signature<Takes, Result, Sent> {
-    const { immutable = this.#json.immutable, ...others } = options;
-    const merged = { ...this.#json.options, ...celeryOptions(others) };
-    return this.#with<Takes>({ ...this.#json, options: merged, immutable });
+  /** With options over those that it has (Celery: `set`). What is `immutable` gets its own arguments alone. */
+  set(options: SignatureOptions & { readonly immutable: true }): Signature<unknown[], Result, Sent>;
+  /** As above. */
+  set(options: SignatureOptions & { readonly immutable?: boolean }): Signature<Takes, Result, Sent>;
+  /** As above. */
+  set(options: SignatureOptions & { readonly immutable?: boolean }): Signature<never, Result, Sent> {
+    const { immutable, ...others } = options;
+    const json = immutable === undefined ? this.#json : withImmutability(this.#json, immutable);
+    return this.#with({ ...json, options: { ...json.options, ...celeryOptions(others) } });
   }
 
   /**
    * Another one with arguments in front, keyword arguments and options over its own (Celery: `clone`). An immutable one keeps
-   * its arguments.
+   * its arguments; of a chain the first step gets them, of a group each part, of a chord each part of its header.
    */
   clone(call: SignatureCall = {}): Signature<unknown[], Result, Sent> {
     const { args = [], kwargs = {}, ...options } = call;
-    const { immutable } = this.#json;
-    return this.#with({
-      ...this.#json,
-      ...(!immutable && {
-        args: [...args, ...this.#json.args],
-        kwargs: { ...this.#json.kwargs, ...kwargs },
-      }),
-      options: mergedOptions(this.#json.options, celeryOptions(options)),
-    });
+    const json = withArguments(this.#json, args, kwargs);
+    return this.#with({ ...json, options: mergedOptions(json.options, celeryOptions(options)) });
   }
 
   /** A chain of this and another step, which gets its result (Celery: `|`). */
   pipe<Next, NextSent>(next: Signature<[Result], Next, NextSent>): Signature<Takes, Next, NextSent> {
-    return new Signature(chainOf([this.#json, next.toJSON()]), this.#sender);
+    return new Signature(chainOf([this.#json, next.toJSON()]), senderOf([this, next]));
   }
 
   /**
@@ -219,6 +219,11 @@ export class Signature<
   #with<Now extends readonly unknown[]>(json: SignatureJson): Signature<Now, Result, Sent> {
     return new Signature(json, this.#sender);
   }
+}
+
+/** What sends a workflow of these parts: the first app that one of them names, else the default one. */
+export function senderOf(parts: readonly AnySignature[]): () => SignatureSender {
+  return parts.find(({ sender }) => sender !== defaultApp)?.sender ?? defaultApp;
 }
 
 /** Options as Celery spells them. */

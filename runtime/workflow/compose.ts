@@ -116,6 +116,13 @@ export function headerOf({ kwargs }: SignatureJson): {
     : { tasks: [signature], options: {} };
 }
 
+/** A chord with other parts in its header. */
+export function withHeader(chord: SignatureJson, parts: readonly SignatureJson[]): SignatureJson {
+  const { options } = headerOf(chord);
+  const header = Object.keys(options).length === 0 ? parts : { ...groupOf(parts), options };
+  return { ...chord, kwargs: { ...chord.kwargs, header } };
+}
+
 /** The body of a chord, which may still be missing. */
 export function bodyOf({ kwargs }: SignatureJson): SignatureJson | null {
   return kwargs.body as SignatureJson | null ?? null;
@@ -136,18 +143,57 @@ export function mergedOptions(own: Options, given: Options): Options {
   return merged;
 }
 
-/** A signature with arguments in front of its own; an immutable one keeps its own alone. */
+/**
+ * A signature with arguments in front of its own; an immutable one keeps its own alone. Of a chain its first step has them, of
+ * a group each part, of a chord each part of its header.
+ */
 export function withArguments(
   signature: SignatureJson,
   args: readonly unknown[],
   kwargs: Readonly<Record<string, unknown>> = {},
 ): SignatureJson {
   if (signature.immutable) return signature;
-  return {
-    ...signature,
-    args: [...args, ...signature.args],
-    kwargs: { ...signature.kwargs, ...kwargs },
-  };
+  switch (kindOf(signature)) {
+    case "chain": {
+      const [first, ...rest] = tasksOf(signature);
+      return first === undefined
+        ? signature
+        : withTasks(signature, [withArguments(first, args, kwargs), ...rest]);
+    }
+    case "group":
+      return withTasks(signature, tasksOf(signature).map((task) => withArguments(task, args, kwargs)));
+    case "chord": {
+      const own = signature.kwargs.kwargs as Options | undefined;
+      return {
+        ...signature,
+        args: [...args, ...signature.args],
+        kwargs: { ...signature.kwargs, kwargs: { ...own, ...kwargs } },
+      };
+    }
+    default:
+      return {
+        ...signature,
+        args: [...args, ...signature.args],
+        kwargs: { ...signature.kwargs, ...kwargs },
+      };
+  }
+}
+
+/** A signature that gets its own arguments alone, or not any more: the same parts of it as have arguments. */
+export function withImmutability(signature: SignatureJson, immutable: boolean): SignatureJson {
+  const each = (tasks: readonly SignatureJson[]) => tasks.map((task) => withImmutability(task, immutable));
+  switch (kindOf(signature)) {
+    case "chain": {
+      const tasks = tasksOf(signature);
+      return { ...withTasks(signature, [...each(tasks.slice(0, 1)), ...tasks.slice(1)]), immutable };
+    }
+    case "group":
+      return withTasks(signature, each(tasksOf(signature)));
+    case "chord":
+      return withHeader(signature, each(headerOf(signature).tasks));
+    default:
+      return { ...signature, immutable };
+  }
 }
 
 /** A signature with a link more: of a group its first part has it, without the result; of a chord its body. */

@@ -157,11 +157,13 @@ class Planner {
     const [first, ...rest] = unrolledSteps(stepsOf([whole]));
     if (first === undefined) throw new WorkflowError("the chain has no steps");
     const last = { task_id, group_id, group_index, chord };
-    if (rest.length === 0) return this.call(first, args, kwargs, { ...options, ...last });
+    // Python's may have some of their own.
+    const before = chain.immutable ? chain.args : [...args, ...chain.args];
+    if (rest.length === 0) return this.call(first, before, kwargs, { ...options, ...last });
     const steps = rest.map((step, i) => this.#frozen(step, i === rest.length - 1 ? last : {}));
-    const before = options.chain as readonly SignatureJson[] | undefined ?? [];
+    const after = options.chain as readonly SignatureJson[] | undefined ?? [];
     const next = steps.map(({ signature }) => signature).reverse();
-    const began = this.call(first, args, kwargs, { ...options, chain: [...before, ...next] });
+    const began = this.call(first, before, kwargs, { ...options, chain: [...after, ...next] });
     return steps.reduce((parent, { result }) => withFirst(result, parent), began);
   }
 
@@ -213,7 +215,7 @@ class Planner {
     const { task_id: ___, group_id: ____, chord: _____, link_error: errbacks, ...headerOptions } =
       header.options;
     const every = mergedOptions(headerOptions, { ...shared, parent_id, countdown, eta });
-    const before = withArguments({ ...chord, kwargs: chord.kwargs.kwargs as Options ?? {} }, args, kwargs);
+    const { args: before, kwargs: { kwargs: keywords } } = withArguments(chord, args, kwargs);
     const members = membersOf(header);
     const size = sum(members.map(sizeOf));
     if (members.length > 0 && size === 0) {
@@ -222,7 +224,7 @@ class Planner {
       );
     }
     const results = members.map((member, index) =>
-      this.call(linksOf(errbacks).reduce(withErrorLink, member), before.args, before.kwargs, {
+      this.call(linksOf(errbacks).reduce(withErrorLink, member), before, keywords as Options ?? {}, {
         ...every,
         group_id: id,
         group_index: index,

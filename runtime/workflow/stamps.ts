@@ -5,7 +5,7 @@
 import { isRecord } from "../protocol/envelope.ts";
 import { stringifyPythonJson } from "../protocol/python_json.ts";
 import { kindOf, linksOf, type SignatureJson, tasksOf } from "../protocol/signature.ts";
-import { bodyOf, headerOf, withTasks } from "./compose.ts";
+import { bodyOf, headerOf, withHeader, withTasks } from "./compose.ts";
 
 /** Stamps by their names. */
 export type Stamps = Readonly<Record<string, unknown>>;
@@ -83,11 +83,8 @@ class Stamper {
 
   #stampChord(chord: SignatureJson, outer: Stamps): SignatureJson {
     const stamps = this.#more("onChordHeaderStart", chord, outer);
-    const { header } = chord.kwargs as { header: SignatureJson | readonly SignatureJson[] };
     const parts = headerOf(chord).tasks.map((part) => this.stamp(part, stamps));
-    const whole = "task" in header && kindOf(header) === "group" ? withTasks(header, parts) : parts;
-    const linked = this.#withLinks(chord, stamps);
-    const begun = { ...linked, kwargs: { ...linked.kwargs, header: whole } };
+    const begun = withHeader(this.#withLinks(chord, stamps), parts);
     this.#ask("onChordHeaderEnd", begun, stamps);
     const body = bodyOf(chord);
     if (body === null) return begun;

@@ -1,6 +1,6 @@
 /** Results of several calls as one, and what follows a call followed through. In the test's own process. */
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import {
   type AsyncResult,
   chain,
@@ -12,7 +12,7 @@ import {
   ResultSet,
   task,
 } from "../../mod.ts";
-import { startTesting, type Testing } from "../../runtime/testing.ts";
+import { oneWorker } from "../workflow/one_worker.ts";
 
 const steps = {
   add: (x: number, y: number) => x + y,
@@ -31,15 +31,8 @@ const t = {
   }),
 };
 
-let open: Testing | undefined;
-async function start() {
-  open = await startTesting({ tasks: { t } });
-  return { ...open, f: open.app.module<typeof t>("t") };
-}
-afterEach(async () => {
-  await open?.close();
-  open = undefined;
-});
+const worker = oneWorker(t);
+const { start } = worker;
 
 /** All values of a generator. */
 async function all<T>(values: AsyncIterable<T>): Promise<T[]> {

@@ -1,6 +1,6 @@
 /** Workers follow what a message carries: callbacks, error callbacks, chains, groups. In the test's own process. */
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import {
   App,
   type AsyncResult,
@@ -11,6 +11,7 @@ import {
   GroupResult,
   map,
   type Signature,
+  signatureFromJson,
   starmap,
   task,
   type TaskContext,
@@ -19,9 +20,10 @@ import {
 } from "../../mod.ts";
 import { encodeTask } from "../../runtime/protocol/task_message.ts";
 import { secondCopy } from "../../runtime/protocol/wire_message.ts";
-import { startTesting, type Testing } from "../../runtime/testing.ts";
+import { swapDefaultApp } from "../../runtime/client/task.ts";
 import { messageOf } from "../../runtime/workflow/message.ts";
 import { planCall } from "../../runtime/workflow/plan.ts";
+import { oneWorker } from "./one_worker.ts";
 
 const seen: unknown[] = [];
 const t = {
@@ -55,7 +57,7 @@ function planned(signature: Signature<[], unknown, unknown>) {
   const plan = planCall(signature.toJSON(), { newId: uid });
   const messages = plan.calls.map((call) =>
     messageOf(call, {
-      settings: open!.app.settings,
+      settings: worker.open.app.settings,
       origin: undefined,
       now: 0,
       route: () => null,
@@ -66,16 +68,11 @@ function planned(signature: Signature<[], unknown, unknown>) {
 }
 
 let runs = 0;
-let open: Testing | undefined;
-async function start() {
+const worker = oneWorker(t);
+function start() {
   seen.length = 0;
-  open = await startTesting({ tasks: { t } });
-  return { ...open, f: open.app.module<typeof t>("t") };
+  return worker.start();
 }
-afterEach(async () => {
-  await open?.close();
-  open = undefined;
-});
 
 describe("a chain", () => {
   it("runs step by step, each with the result of the one before", async () => {
@@ -110,6 +107,32 @@ describe("a chain", () => {
     assert.equal(await chain(f.add.s(4), f.double.s()).applyAsync({ args: [3] }), 14);
   });
 
+  it("that is cloned with arguments hands them to its first step, as does one of Python's that has some", async () => {
+    const { f, app } = await start();
+    const steps = chain(f.add.s(4), f.double.s());
+    assert.equal(await steps.clone({ args: [3] }).delay(), 14);
+    assert.equal(await signatureFromJson({ ...steps.toJSON(), args: [3] }, app).delay(), 14);
+    assert.deepEqual(await group([f.add.s(4), f.double.s()]).clone({ args: [3] }).delay(), [7, 6]);
+    assert.equal(await chord([f.add.s(4), f.double.s()], f.sum.s()).clone({ args: [3] }).delay(), 13);
+  });
+
+  it("that is made immutable takes nothing from the step before it, and neither do the parts of a group", async () => {
+    const { f } = await start();
+    const fixed = chain(f.add.s(4, 5), f.double.s()).set({ immutable: true });
+    assert.equal(await chain(f.add.s(1, 2), fixed).delay(), 18);
+    const both = group([f.add.s(4, 5), f.double.s(1)]).set({ immutable: true });
+    assert.deepEqual(await chain(f.add.s(1, 2), both).delay(), [9, 2]);
+  });
+
+  it("goes through the app of a part that has one, not the default one", async () => {
+    const { f } = await start();
+    const before = swapDefaultApp(undefined);
+    assert.equal(await chain(group([]), f.add.si(1, 2)).delay(), 3);
+    assert.equal(await group([]).pipe(f.add.si(1, 2)).delay(), 3);
+    assert.deepEqual(await chord([f.double.s(4)], group([])).delay(), []);
+    swapDefaultApp(before);
+  });
+
   it("goes on after retries", async () => {
     const { f } = await start();
     assert.equal(await chain(f.again.s(4), f.double.s()).delay(), 8);
@@ -125,7 +148,7 @@ describe("a chain", () => {
     assert.ok(error instanceof TaskError);
     assert.deepEqual([error.type, error.message], ["RangeError", "bad"]);
     assert.equal(await result.parent!.failed(), true);
-    await open!.idle();
+    await worker.open.idle();
     // Only the step that ran tells of its failure.
     assert.deepEqual(seen, [["told", result.parent!.parent!.id]]);
   });

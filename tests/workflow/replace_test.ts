@@ -1,6 +1,6 @@
 /** Tasks that let a workflow take their place, and parts of a chord that add others to it. */
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import {
   App,
   type AsyncResult,
@@ -18,8 +18,8 @@ import { decodeTask } from "../../runtime/protocol/task_message.ts";
 import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
 import { encodeTask } from "../../runtime/protocol/task_message.ts";
 import { secondCopy } from "../../runtime/protocol/wire_message.ts";
-import { startTesting, type Testing } from "../../runtime/testing.ts";
 import { besideOf, inPlaceOf } from "../../runtime/workflow/replace.ts";
+import { oneWorker } from "./one_worker.ts";
 
 const seen: unknown[] = [];
 const steps = {
@@ -99,16 +99,11 @@ function become(ctx: TaskContext, what: string, x: number): unknown {
   }
 }
 
-let open: Testing | undefined;
-async function start() {
+const worker = oneWorker(t);
+function start() {
   seen.length = 0;
-  open = await startTesting({ tasks: { t } });
-  return { ...open, f: open.app.module<typeof t>("t") };
+  return worker.start();
 }
-afterEach(async () => {
-  await open?.close();
-  open = undefined;
-});
 
 describe("a task that is replaced", () => {
   it("has the result of what took its place", async () => {
@@ -139,11 +134,11 @@ describe("a task that is replaced", () => {
   it("keeps its callbacks, which are called once, with the last result", async () => {
     const { f } = await start();
     await f.becomes.s("chain", 1).link(f.note.s("linked")).delay();
-    await open!.idle();
+    await worker.open.idle();
     assert.deepEqual(seen.slice(1), [[104, "linked"]]);
     seen.length = 0;
     await f.becomes.s("group", 3).link(f.note.s("linked")).delay();
-    await open!.idle();
+    await worker.open.idle();
     assert.deepEqual(seen.slice(1), [[[4, 6], "linked"]]);
   });
 
@@ -151,7 +146,7 @@ describe("a task that is replaced", () => {
     const { f } = await start();
     const result = f.becomes.s("failure", 1).linkError(f.note.si("own")).delay();
     await assert.rejects(result.get(), { name: "RangeError", message: "bad" });
-    await open!.idle();
+    await worker.open.idle();
     assert.deepEqual(seen.slice(1), [["told", result.id], ["own"]]);
   });
 
@@ -171,8 +166,8 @@ describe("a task that is replaced", () => {
     const { f } = await start();
     assert.equal(await f.caught(), 5);
     await assert.rejects(f.both().get(), { name: "RangeError", message: "after all" });
-    await open!.idle();
-    const counts = open!.worker.counts;
+    await worker.open.idle();
+    const counts = worker.open.worker.counts;
     assert.deepEqual([counts.succeeded, counts.failed], [1, 1]);
   });
 
@@ -183,7 +178,7 @@ describe("a task that is replaced", () => {
     const part = new Signature({
       ...f.add.s(1, 2).toJSON(),
       options: { chord: f.sum.s([]).toJSON() },
-    }, () => open!.app);
+    }, () => worker.open.app);
     assert.throws(() => inPlaceOf(request, part.toJSON()), {
       name: "WorkflowError",
       message: /part of a chord/,
@@ -201,9 +196,9 @@ describe("a task that is replaced", () => {
       callbacks: [f.note.s("linked").toJSON()],
     });
     await (await app.transport()).publish([message]);
-    await open!.idle();
+    await worker.open.idle();
     await (await app.transport()).publish([secondCopy(message)]);
-    await open!.idle();
+    await worker.open.idle();
     assert.equal(await app.AsyncResult("twice"), 104);
     assert.deepEqual(seen, [["chain", "twice"], [104, "linked"]]);
   });
@@ -268,7 +263,7 @@ describe("a part that is added to a chord", () => {
     const { f } = await start();
     const result = chord([f.adds.s(1), f.double.s(50)], f.note.s("body") as never).delay() as AsyncResult;
     await result;
-    await open!.idle();
+    await worker.open.idle();
     const [[values, word]] = seen as [[number[], string]];
     assert.deepEqual([values.toSorted((a, b) => a - b), word, values.at(-1)], [[1, 2, 3, 100], "body", 100]);
   });

@@ -1,6 +1,6 @@
 /** What belongs to a workflow: its results as a tree, groups that are saved, and what tasks send themselves. */
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import {
   App,
   chain,
@@ -12,7 +12,7 @@ import {
   task,
   type TaskError,
 } from "../../mod.ts";
-import { startTesting, type Testing } from "../../runtime/testing.ts";
+import { oneWorker } from "./one_worker.ts";
 
 const add = (x: number, y: number) => x + y;
 const steps = {
@@ -38,15 +38,8 @@ const t = {
   }),
 };
 
-let open: Testing | undefined;
-async function start(settings = {}) {
-  open = await startTesting({ tasks: { t }, settings });
-  return { ...open, f: open.app.module<typeof t>("t") };
-}
-afterEach(async () => {
-  await open?.close();
-  open = undefined;
-});
+const worker = oneWorker(t);
+const { start } = worker;
 
 /** A tree whose ids are replaced by the letters of those that are named. */
 function named(tree: string, names: Readonly<Record<string, string>>): string[] {
@@ -146,7 +139,7 @@ describe("graph", () => {
       "    └── t.add[inner] PENDING",
       "        └── t.double[other] PENDING",
     ]);
-    await open!.advance(60);
+    await worker.open.advance(60);
     assert.deepEqual(await result, [6, 26]);
     assert.deepEqual(named(await result.graph(), names), [
       "t.add[first] SUCCESS 3",
@@ -187,7 +180,7 @@ describe("graph", () => {
     const failed = f.fail("no\nway");
     await failed.get({ propagate: false });
     assert.equal(await failed.graph(), `t.fail[${failed.id}] FAILURE RangeError: no way`);
-    const long = open!.app.sendTask("t.add", ["a".repeat(100), ""]);
+    const long = worker.open.app.sendTask("t.add", ["a".repeat(100), ""]);
     await long;
     assert.equal(await long.graph(), `t.add[${long.id}] SUCCESS "${"a".repeat(56)}...`);
     const many = group(Array.from({ length: 5 }, (_, i) => f.double.s(i))).delay();
