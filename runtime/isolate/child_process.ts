@@ -61,7 +61,7 @@ export class ChildProcessIsolate implements Isolate {
     this.#end = new PortEnd(
       listener,
       (answer) => this.#send(answer),
-      (reason) => this.#ended(reason, "ended"),
+      (reason, how = "ended") => this.#ended(reason, how),
     );
   }
 
@@ -152,7 +152,7 @@ export class ChildProcessIsolate implements Isolate {
         this.#taken = said.bytes;
         return;
       case "failed":
-        return this.#lost(said.reason, "ended");
+        return this.#lost(said.reason, said.how ?? "ended");
       default:
         return this.#end.hear(said);
     }

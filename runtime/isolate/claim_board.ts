@@ -10,6 +10,9 @@
  * job can be taken back alone, and with `--slots 100` batches are small and many.)
  */
 
+// Taken before task code is there: what that puts in their place would be called with the board in its hands.
+const { add, compareExchange, load, store, sub } = Atomics;
+
 const SLOTS = 4096;
 const GENERATIONS = 2 ** 29;
 
@@ -53,7 +56,7 @@ export class ClaimBoard {
   claim(job: Job, now: number): boolean {
     const slot = job % SLOTS, generation = Math.floor(job / SLOTS) * 4;
     if (
-      Atomics.compareExchange(this.#words, slot, generation | WAITING, generation | RUNNING) !==
+      compareExchange(this.#words, slot, generation | WAITING, generation | RUNNING) !==
         (generation | WAITING)
     ) {
       return false;
@@ -64,24 +67,24 @@ export class ClaimBoard {
 
   /** Isolate: `job` has run; its outcome is on its way. */
   done(job: Job): void {
-    Atomics.store(this.#words, job % SLOTS, Math.floor(job / SLOTS) * 4 | DONE);
+    store(this.#words, job % SLOTS, Math.floor(job / SLOTS) * 4 | DONE);
   }
 
   /** Main thread: lets the isolate claim `job`. */
   offer(job: Job): void {
     const slot = job % SLOTS;
     this.#limits[slot] = 0;
-    Atomics.store(this.#words, slot, Math.floor(job / SLOTS) * 4 | WAITING);
+    store(this.#words, slot, Math.floor(job / SLOTS) * 4 | WAITING);
   }
 
   /** Main thread: takes `job` back unless it has started. */
   takeBack(job: Job): boolean {
     const slot = job % SLOTS, waiting = Math.floor(job / SLOTS) * 4 | WAITING;
-    return Atomics.compareExchange(this.#words, slot, waiting, 0) === waiting;
+    return compareExchange(this.#words, slot, waiting, 0) === waiting;
   }
 
   state(job: Job): JobState {
-    const word = Atomics.load(this.#words, job % SLOTS);
+    const word = load(this.#words, job % SLOTS);
     if (word >> 2 !== Math.floor(job / SLOTS)) return "gone";
     switch (word & 3) {
       case WAITING:
@@ -103,12 +106,12 @@ export class ClaimBoard {
   /** Isolate: `job` may run for `seconds`. */
   limit(job: Job, seconds: number): void {
     this.#limits[job % SLOTS] = seconds;
-    Atomics.store(this.#header, HAS_LIMITS, 1);
+    store(this.#header, HAS_LIMITS, 1);
   }
 
   /** Whether any job ever had a limit. */
   get hasLimits(): boolean {
-    return Atomics.load(this.#header, HAS_LIMITS) !== 0;
+    return load(this.#header, HAS_LIMITS) !== 0;
   }
 
   /** How many seconds a claimed job may run; 0 where it has no limit, or its limit is not known yet. */
@@ -118,34 +121,34 @@ export class ClaimBoard {
 
   /** Isolate: whether what runs in it shares it with nothing. */
   setExclusive(is: boolean): void {
-    Atomics.store(this.#header, EXCLUSIVE, is ? 1 : 0);
+    store(this.#header, EXCLUSIVE, is ? 1 : 0);
   }
 
   /** Whether nothing else starts in the isolate until what runs there has ended. */
   get isExclusive(): boolean {
-    return Atomics.load(this.#header, EXCLUSIVE) !== 0;
+    return load(this.#header, EXCLUSIVE) !== 0;
   }
 
   /** Isolate: how much memory it uses, in KiB. */
   measureHeap(kib: number): void {
-    Atomics.store(this.#header, HEAP_KIB, Math.min(kib, 2 ** 31 - 1));
+    store(this.#header, HEAP_KIB, Math.min(kib, 2 ** 31 - 1));
   }
 
   /** What it last measured, in KiB; 0 where it does not measure. */
   get heap(): number {
-    return Atomics.load(this.#header, HEAP_KIB);
+    return load(this.#header, HEAP_KIB);
   }
 
   /** Isolate: whether one more log line may be posted; keeps a task that prints without end from filling memory. */
   admitLogLine(limit: number): boolean {
-    if (Atomics.load(this.#header, LOG_LINES) >= limit) return false;
-    Atomics.add(this.#header, LOG_LINES, 1);
+    if (load(this.#header, LOG_LINES) >= limit) return false;
+    add(this.#header, LOG_LINES, 1);
     return true;
   }
 
   /** Main thread: a log line was written out. */
   logLineWritten(): void {
-    Atomics.sub(this.#header, LOG_LINES, 1);
+    sub(this.#header, LOG_LINES, 1);
   }
 }
 

@@ -6,7 +6,7 @@
 import { ChannelFullError, ChannelTakenError, END } from "../channel/channel.ts";
 import { messageOf, messageText } from "../channel/message.ts";
 import type { RelayAnswer, RelayedError, RelayRequest, SendLimits } from "../channel/relay.ts";
-import { orAborted } from "../clock.ts";
+import { orAborted, systemClock, type TimerHandle } from "../clock.ts";
 import { withResolvers } from "../platform.ts";
 
 /** How far a task has come: what Celery's users store as `meta` of the state PROGRESS. */
@@ -58,10 +58,10 @@ export class Correspondence {
   #finishing: PromiseWithResolvers<void> | undefined;
   #isUsed = false;
   #failure: Error | undefined;
-  #gathering: ReturnType<typeof setTimeout> | undefined;
+  #gathering: TimerHandle;
   #progress: TaskProgress | undefined;
   #progressAt = -Infinity;
-  #progressTimer: ReturnType<typeof setTimeout> | undefined;
+  #progressTimer: TimerHandle;
 
   constructor(options: CorrespondenceOptions) {
     this.#options = options;
@@ -77,8 +77,9 @@ export class Correspondence {
     }
     this.#isUsed = true;
     out.add(text);
-    if (out.ready >= BATCH || (out.ready === 1 && performance.now() - out.last >= GATHER_MS)) this.#post();
-    else this.#gathering ??= setTimeout(() => this.#post(), GATHER_MS);
+    if (out.ready >= BATCH || (out.ready === 1 && systemClock.monotonic() - out.last >= GATHER_MS)) {
+      this.#post();
+    } else this.#gathering ??= systemClock.after(GATHER_MS, () => this.#post());
     if (!out.isFull) return nothingToWaitFor;
     this.#post();
     return out.room();
@@ -100,11 +101,11 @@ export class Correspondence {
   /** Stores how far the run has come, now or, if it has done so just before, in a moment. */
   progress(progress: TaskProgress): void {
     const { progressEvery } = this.#options;
-    const now = performance.now();
+    const now = systemClock.monotonic();
     this.#progress = progress;
     if (now - this.#progressAt >= progressEvery) return this.#storeProgress(now);
     const left = this.#progressAt + progressEvery - now;
-    this.#progressTimer ??= setTimeout(() => this.#storeProgress(performance.now()), left);
+    this.#progressTimer ??= systemClock.after(left, () => this.#storeProgress(systemClock.monotonic()));
   }
 
   /**
@@ -115,7 +116,7 @@ export class Correspondence {
    * @throws {ChannelFullError} @throws {BrokerUnavailableError} When something could not be stored.
    */
   finish(ends: boolean): Promise<void> | undefined {
-    clearTimeout(this.#progressTimer);
+    systemClock.cancel(this.#progressTimer);
     if (!this.#isUsed) return undefined;
     this.#post();
     this.#finishing = withResolvers();
@@ -166,7 +167,7 @@ export class Correspondence {
   }
 
   #post(): void {
-    clearTimeout(this.#gathering);
+    systemClock.cancel(this.#gathering);
     this.#gathering = undefined;
     const texts = this.#out.take();
     const { run, id, limits, post } = this.#options;
@@ -190,7 +191,7 @@ export class Correspondence {
   }
 
   #storeProgress(now: number): void {
-    clearTimeout(this.#progressTimer);
+    systemClock.cancel(this.#progressTimer);
     this.#progressTimer = undefined;
     this.#progressAt = now;
     this.#options.storeProgress(this.#progress!);
@@ -199,7 +200,7 @@ export class Correspondence {
 
 /** Texts on their way. */
 class Outbox {
-  /** When the last ones left, by `performance.now()`. */
+  /** When the last ones left, by `systemClock`. */
   last = -Infinity;
   /** How many are not stored yet. */
   count = 0;
@@ -235,7 +236,7 @@ class Outbox {
     this.#batches.push({ count: texts.length, length: this.#waiting });
     this.#texts = [];
     this.#waiting = 0;
-    this.last = performance.now();
+    this.last = systemClock.monotonic();
     return texts;
   }
 

@@ -3,20 +3,21 @@
  * reports; the main thread only routes text. Started by `web_worker.ts`.
  */
 import { describeTask, type RegisteredTask } from "./task_definition.ts";
+import { systemClock } from "../clock.ts";
 import { setWorkerSettings } from "../config/surroundings.ts";
 import { beforeExit } from "../platform.ts";
 import type { RelayAnswer, RelayRequest } from "../channel/relay.ts";
 import { type HubAnswer, type HubPlace, HubPort, type HubRequest } from "../hub/port.ts";
 import { ClaimBoard } from "./claim_board.ts";
 import { captureConsole } from "./console.ts";
-import type { FollowReport, IsolateSettings, LogReport, StateReport } from "./isolate.ts";
+import type { Death, FollowReport, IsolateSettings, LogReport, StateReport } from "./isolate.ts";
 import { type LoadedModule, loadTasks, type ModuleLoader } from "./load_modules.ts";
 import type { RecallAnswer, RecallRequest } from "./recollection.ts";
 import { Runner } from "./runner.ts";
 import { readSchedules, type ScheduleExport } from "./schedule_export.ts";
-import { runningTask } from "./task_context.ts";
+import { isOver, runningTask } from "./task_context.ts";
 import type { LimitsOfTask } from "./time_limits.ts";
-import { userTrace } from "./user_trace.ts";
+import { unreadable, userTrace } from "./user_trace.ts";
 
 /** From the main thread, once. */
 export interface StartMessage {
@@ -25,6 +26,8 @@ export interface StartMessage {
   readonly port: MessagePort;
   /** To the timer hub. */
   readonly hub: MessagePort;
+  /** Where code of tasks may be nobody's friend: what the isolate says is said under this number, see {@linkcode sender}. */
+  readonly seal?: number;
 }
 
 /** From the main thread, later: jobs, answers, limits. */
@@ -43,7 +46,7 @@ export type InsideMessage =
     readonly schedules?: readonly ScheduleExport[];
   }
   | { readonly kind: "unusable"; readonly reason: string }
-  | { readonly kind: "died"; readonly reason: string }
+  | { readonly kind: "died"; readonly reason: string; readonly how?: Death }
   | { readonly kind: "state"; readonly state: StateReport }
   | { readonly kind: "follow"; readonly follow: FollowReport }
   | { readonly kind: "relay"; readonly request: RelayRequest | RecallRequest }
@@ -66,11 +69,10 @@ export function serve(
 }
 
 async function begin(
-  { settings, board: memory, port, hub }: StartMessage,
+  { settings, board: memory, port, hub, seal }: StartMessage,
   load: ModuleLoader | undefined,
 ): Promise<void> {
-  // Bound before any task module loads: reports leave by a port that user code never sees, so it can't forge them.
-  const post = port.postMessage.bind(port) as (message: InsideMessage | (number | string)[]) => void;
+  const post = sender<InsideMessage | (number | string)[]>(port, seal);
   const board = new ClaimBoard(memory);
   let dropped = 0;
   const log = (level: LogReport["level"], text: string, own: boolean) => {
@@ -91,7 +93,7 @@ async function begin(
     follow: (follow) => post({ kind: "follow", follow }),
     state: (state) => post({ kind: "state", state }),
     relay: (request) => post({ kind: "relay", request }),
-    hub: settings.hub && hubPort(settings.hub, hub),
+    hub: settings.hub && hubPort(settings.hub, hub, seal),
     progressEvery: PROGRESS_EVERY,
     log,
   });
@@ -102,9 +104,9 @@ async function begin(
   };
   keepToUs(port);
   keepToUs(hub);
-  const die = (reason: string) => {
+  const die = (reason: string, how?: Death) => {
     runner.flush();
-    post({ kind: "died", reason });
+    post({ kind: "died", reason, how });
   };
   beforeExit((call) => die(`it called ${call}`));
   // An error outside a task leaves the isolate in a state that nobody vouches for: it is replaced as a whole.
@@ -114,7 +116,15 @@ async function begin(
   });
   addEventListener("unhandledrejection", (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    die(`a rejection that nothing handled: ${trace(event.reason)}`);
+    const context = runningTask.getStore();
+    if (context === undefined || !isOver(context)) {
+      return die(`a rejection that nothing handled: ${trace(event.reason)}`);
+    }
+    const { name, id } = context;
+    die(
+      `a rejection that ${name}[${id}] has left behind and nothing handled: ${trace(event.reason)}`,
+      "left behind",
+    );
   });
 
   let tasks: Map<string, RegisteredTask>;
@@ -135,13 +145,25 @@ function keepToUs(port: MessagePort): void {
   Object.defineProperty(port, "dispatchEvent", { value: port.dispatchEvent.bind(port) });
 }
 
-function hubPort(place: HubPlace, port: MessagePort): HubPort {
-  const post = port.postMessage.bind(port) as (request: HubRequest) => void;
-  const ours = new HubPort(place, post, () => performance.now());
+/**
+ * Posts to a port; bound before any task module loads. Code of tasks may get hold of the port itself, as the target of an
+ * event, by what it puts on the prototypes of events. It never sees the number, so what it posts is not heard.
+ */
+function sender<Message>(port: MessagePort, seal: number | undefined): (message: Message) => void {
+  const post = port.postMessage.bind(port);
+  return seal === undefined ? post : (message) => post([seal, message]);
+}
+
+function hubPort(place: HubPlace, port: MessagePort, seal: number | undefined): HubPort {
+  const ours = new HubPort(place, sender<HubRequest>(port, seal), systemClock.monotonic);
   port.onmessage = ({ data }: MessageEvent<HubAnswer>) => ours.hear(data);
   return ours;
 }
 
 function trace(error: unknown): string {
-  return error instanceof Error ? userTrace(error) ?? String(error) : String(error);
+  try {
+    return error instanceof Error ? userTrace(error) ?? String(error) : String(error);
+  } catch (why) {
+    return unreadable(why).message;
+  }
 }

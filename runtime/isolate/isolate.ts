@@ -154,9 +154,17 @@ export interface LogReport {
 
 /**
  * How an isolate came to its end: by an error outside a task or an exit (`ended`), by the end of the whole process that it
- * was alone in (`crashed`), or because its tasks took more memory than they may.
+ * was alone in (`crashed`), because its tasks took more memory than they may, or by what a task did after its end (`left
+ * behind`): then what runs there is innocent.
  */
-export type Death = "ended" | "crashed" | "out of memory";
+export type Death = "ended" | "crashed" | "out of memory" | "left behind";
+
+/** So many looks, one a second, at an isolate that answers none of them while none of its tasks runs: it is replaced. */
+export const UNANSWERED_LOOKS = 10;
+/** What is said of it. */
+export const HELD_UP =
+  "it gave no sign of life for 10 s while no task ran in it: code that a task has left behind computes " +
+  "without a pause";
 
 /** Hears what an isolate has to say. */
 export interface IsolateListener {

@@ -6,7 +6,7 @@ import type { RelayAnswer } from "../channel/relay.ts";
 import type { HubAnswer, HubLink } from "../hub/port.ts";
 import { withResolvers } from "../platform.ts";
 import type { InsideMessage } from "./inside.ts";
-import type { IsolateLine, IsolateListener } from "./isolate.ts";
+import type { Death, IsolateLine, IsolateListener } from "./isolate.ts";
 import { TaskModuleError } from "./load_modules.ts";
 import type { RecallAnswer } from "./recollection.ts";
 import type { TaskDescription } from "./task_definition.ts";
@@ -24,7 +24,7 @@ export interface HubMessage {
 export class PortEnd {
   readonly #listener: IsolateListener;
   readonly #answer: (answer: RelayAnswer | RecallAnswer | HubMessage) => void;
-  readonly #ended: (reason: string) => void;
+  readonly #ended: (reason: string, how?: Death) => void;
   readonly #ready: PromiseWithResolvers<readonly TaskDescription[]> = withResolvers();
   #relay: IsolateLine | undefined;
   #hub: HubLink | undefined;
@@ -33,7 +33,7 @@ export class PortEnd {
   constructor(
     listener: IsolateListener,
     answer: (answer: RelayAnswer | RecallAnswer | HubMessage) => void,
-    ended: (reason: string) => void,
+    ended: (reason: string, how?: Death) => void,
   ) {
     this.#listener = listener;
     this.#answer = answer;
@@ -72,7 +72,7 @@ export class PortEnd {
         return this.#listener.log(said.line);
       case "died":
         this.fail(`the task modules ended their isolate while loading: ${said.reason}`);
-        return this.#ended(said.reason);
+        return this.#ended(said.reason, said.how);
     }
   }
 

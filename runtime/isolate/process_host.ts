@@ -6,7 +6,7 @@
 import process from "node:process";
 import { GARBAGE_ALLOWANCE, onSignal } from "../platform.ts";
 import { ClaimBoard, type Job } from "./claim_board.ts";
-import { REPORT_STRIDE } from "./isolate.ts";
+import { HELD_UP, REPORT_STRIDE, UNANSWERED_LOOKS } from "./isolate.ts";
 import type { PortMessage } from "./port_end.ts";
 import type { ProcessMessage, ProcessStart } from "./process_messages.ts";
 import { IsolateThread } from "./thread.ts";
@@ -46,6 +46,8 @@ class Host {
   readonly #jobs = new Map<Job, boolean>();
   #heap = 0;
   #isExclusive = false;
+  /** Looks in a row at which jobs waited and none ran. */
+  #heldUp = 0;
   /** Bytes of the process that no task has taken. */
   #own = Infinity;
   #looking: ReturnType<typeof setTimeout> | undefined;
@@ -107,6 +109,11 @@ class Host {
     if (this.#memoryLimit < Infinity) {
       const bytes = process.memoryUsage.rss() - this.#own;
       if (bytes > this.#memoryLimit + GARBAGE_ALLOWANCE) return send({ kind: "full", bytes }, end);
+    }
+    const isHeldUp = [...this.#jobs.keys()].every((job) => this.#board.state(job) === "waiting");
+    this.#heldUp = isHeldUp ? this.#heldUp + 1 : 0;
+    if (this.#heldUp * LOOK_EVERY_MS >= UNANSWERED_LOOKS * 1000) {
+      return send({ kind: "failed", reason: HELD_UP, how: "left behind" });
     }
     if (this.#jobs.size > 0) this.#looking = setTimeout(() => this.#look(), LOOK_EVERY_MS);
   }

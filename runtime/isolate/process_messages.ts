@@ -3,7 +3,7 @@
  * for them: structured copies in frames with their length before them. Beside these, what an isolate and its owner say
  * through a port (`inside.ts`) passes as it is, both ways.
  */
-import type { IsolateSettings } from "./isolate.ts";
+import type { Death, IsolateSettings } from "./isolate.ts";
 
 /** The word on the command line by which the program becomes the inside of such an isolate. */
 export const ISOLATE_PROCESS = "isolate-process";
@@ -31,5 +31,5 @@ export type ProcessMessage =
   | BoardMessage
   /** Its tasks have taken so many bytes, which is more than they may: it ends. */
   | { readonly kind: "full"; readonly bytes: number }
-  /** The thread of the isolate has ended and could not say why itself. */
-  | { readonly kind: "failed"; readonly reason: string };
+  /** The thread of the isolate has ended, or is held up, and could not say so itself. */
+  | { readonly kind: "failed"; readonly reason: string; readonly how?: Death };

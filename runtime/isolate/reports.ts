@@ -1,4 +1,5 @@
 /** What an isolate has finished and not told yet: from **run** to **settle**, several reports a message. */
+import { systemClock, type TimerHandle } from "../clock.ts";
 import type { Following } from "../protocol/chord.ts";
 import type { ClaimBoard, Job } from "./claim_board.ts";
 import type { FollowReport } from "./isolate.ts";
@@ -27,7 +28,7 @@ export class Reports {
   #follow: (Job | Following)[] = [];
   #busy = 0;
   #last = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: TimerHandle;
 
   /** `post` gets `[busy ms, ...reports]`, see `isolate.ts`; `postFollow`, before that, what follows these jobs. */
   constructor(
@@ -66,19 +67,19 @@ export class Reports {
     if (slowest === undefined || slowest >= QUICK_MS) this.flush();
   }
 
-  /** Posts what has waited long enough at `now` (`performance.now()`). */
+  /** Posts what has waited long enough at `now` (`systemClock`). */
   flushLate(now: number): void {
     if (now - this.#last >= GATHER_MS) this.flush();
   }
 
   /** Posts within a millisecond. */
   flushSoon(): void {
-    if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.flush(), REPORT_EVERY_MS);
+    if (this.#waiting.length > 0) this.#timer ??= systemClock.after(REPORT_EVERY_MS, () => this.flush());
   }
 
   /** Posts what is finished. */
   flush(): void {
-    clearTimeout(this.#timer);
+    systemClock.cancel(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.length === 0) return;
     if (this.#follow.length > 0) {
@@ -88,7 +89,7 @@ export class Reports {
     this.#post([this.#busy, ...this.#waiting]);
     this.#waiting = [];
     this.#busy = 0;
-    this.#last = performance.now();
+    this.#last = systemClock.monotonic();
   }
 
   /** Answers a question for a sign of life. */

@@ -20,6 +20,7 @@ import type { SoftLimit } from "./soft_limit.ts";
 import {
   additionsOf,
   endContext,
+  leaveContext,
   replacementOf,
   retryOf,
   runningTask,
@@ -80,6 +81,7 @@ export class RunEnds {
   succeed(run: Run, value: unknown): void {
     const { request, task, started } = run;
     const { logSuccess } = this.#settings;
+    if (run.context !== undefined) leaveContext(run.context);
     run.softLimit?.end();
     const stores = this.#outcomes.storesValue(request, task, value);
     let json = "";
@@ -112,6 +114,7 @@ export class RunEnds {
 
   #fail(run: Run, error: unknown): void {
     const { job, request, task, started } = run;
+    if (run.context !== undefined) leaveContext(run.context);
     run.softLimit?.end();
     this.#reports.ran(task.name, systemClock.monotonic() - started);
     const outcome = outcomeOf(error);

@@ -29,6 +29,7 @@ import { correspondenceOf, runningTask, TaskContext, timersOf } from "./task_con
 import type { RegisteredTask } from "./task_definition.ts";
 import { isThenable, startWithHook } from "./task_hooks.ts";
 import { type LimitsOfTask, TimeLimits } from "./time_limits.ts";
+import { unreadable } from "./user_trace.ts";
 
 /** The jobs of one isolate, at most `slots` at once. */
 export class Runner {
@@ -133,10 +134,10 @@ export class Runner {
   }
 
   #next(): void {
-    let now = performance.now();
+    let now = systemClock.monotonic();
     while (this.#running < this.#settings.slots && this.#queue.claim(this.#running)) {
       this.#decode(this.#queue.job, this.#queue.text, now);
-      now = performance.now();
+      now = systemClock.monotonic();
       this.#reports.flushLate(now);
     }
     if (this.#running === 0) this.#queue.share(false);
@@ -228,17 +229,19 @@ export class Runner {
     this.#limit(run);
     const context = run.context = new TaskContext(request, this.#host, run.softLimit, run.text);
     let value: unknown;
+    let isPromised: boolean;
     try {
       value = task.options.onBeforeStart !== undefined
         ? runningTask.run(context, startWithHook, task, context, args)
         : task.options.bind
         ? runningTask.run(context, task.run, context, ...args)
         : runningTask.run(context, task.run, ...args);
+      isPromised = isThenable(value);
     } catch (thrown) {
-      const error = retriedError(context, task, reasonOf(run, thrown), this.#random);
+      const error = this.#errorOf(run, context, thrown);
       return this.#finish(run, context, isFinal(error), () => this.#ends.fail(run, error));
     }
-    if (!isThenable(value)) {
+    if (!isPromised) {
       // The usual task costs nothing more.
       if (correspondenceOf(context) === undefined && timersOf(context) === undefined) {
         return this.#ends.succeed(run, value);
@@ -251,13 +254,24 @@ export class Runner {
       this.#finish(run, context, isFinal, settle);
       this.#next();
     };
-    value.then(
+    // What is no promise of the language may answer twice, or throw: this one does neither.
+    Promise.resolve(value).then(
       (value) => leave(true, () => this.#ends.succeed(run, value)),
       (thrown) => {
-        const error = retriedError(context, task, reasonOf(run, thrown), this.#random);
+        const error = this.#errorOf(run, context, thrown);
         leave(isFinal(error), () => this.#ends.fail(run, error));
       },
     );
+  }
+
+  /** What a run failed with: where its soft limit made something else give up, that limit; or its retry. */
+  #errorOf({ task, softLimit }: Run, context: TaskContext, thrown: unknown): unknown {
+    try {
+      const reason = softLimit === undefined ? thrown : softLimit.reasonOf(thrown);
+      return retriedError(context, task, reason, this.#random);
+    } catch (why) {
+      return unreadable(why);
+    }
   }
 
   /** From here on its time counts. */
@@ -287,11 +301,6 @@ export class Runner {
     };
     done.then(() => leave(then), failed && ((error) => leave(() => failed(error))));
   }
-}
-
-/** What a run failed with: where its soft limit made something else give up, that limit. */
-function reasonOf({ softLimit }: Run, thrown: unknown): unknown {
-  return softLimit === undefined ? thrown : softLimit.reasonOf(thrown);
 }
 
 /** Resolves when both have; nothing where there is nothing to wait for. */

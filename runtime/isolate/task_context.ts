@@ -25,6 +25,11 @@ export let retryOf: (context: TaskContext) => PlannedRetry | undefined;
 /** The run is over but for its hooks: it sends, reads and retries no more. */
 export let endContext: (context: TaskContext) => void;
 
+/** Its function has returned or thrown. What it still does, nothing waits for. */
+export let leaveContext: (context: TaskContext) => void;
+/** Whether it has. */
+export let isOver: (context: TaskContext) => boolean;
+
 /** Results of what a run has sent, as Celery writes them; undefined where it has sent nothing. */
 export let trailOf: (context: TaskContext) => readonly unknown[] | undefined;
 
@@ -58,6 +63,7 @@ export class TaskContext {
   #correspondence: Correspondence | undefined;
   #retry: PlannedRetry | undefined;
   #hasEnded = false;
+  #isOver = false;
   #timers: RunTimers | undefined;
   #trail: unknown[] | undefined;
   #replacement: Replacement | undefined;
@@ -67,6 +73,8 @@ export class TaskContext {
     correspondenceOf = (context) => context.#correspondence;
     retryOf = (context) => context.#retry;
     endContext = (context) => void (context.#hasEnded = true);
+    leaveContext = (context) => void (context.#isOver = true);
+    isOver = (context) => context.#isOver;
     timersOf = (context) => context.#timers;
     trailOf = (context) => context.#trail;
     replacementOf = (context, error) =>

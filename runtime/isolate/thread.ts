@@ -26,14 +26,15 @@ export class IsolateThread {
 
   /** Starts it. `board` is where it claims its jobs. */
   constructor(settings: IsolateSettings, board: ClaimBoard, listener: ThreadListener) {
+    const { confinement } = settings;
+    const seal = confinement === undefined ? undefined : newSeal();
+    const hear = <Message>(say: (message: Message) => void) => sealed(say, seal, () => listener.hear(FORGED));
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    port1.onmessage = ({ data }: MessageEvent<PortMessage>) => listener.hear(data);
+    port1.onmessage = hear((message: PortMessage) => listener.hear(message));
     const hub = new MessageChannel();
     this.#hub = hub.port1;
-    hub.port1.onmessage = ({ data }: MessageEvent<HubRequest>) =>
-      listener.hear({ kind: "hub", request: data });
-    const { confinement } = settings;
+    hub.port1.onmessage = hear((request: HubRequest) => listener.hear({ kind: "hub", request }));
     this.#worker = confinement === undefined
       ? startWebWorker(programFile("isolate/web_worker_entry"), "celeriac isolate")
       : startWebWorker(programFile("isolate/gate_entry"), "celeriac gate", withSources(confinement));
@@ -48,7 +49,7 @@ export class IsolateThread {
       // From the gate: its isolate has failed.
       this.#worker.onmessage = ({ data }: MessageEvent<string>) => listener.failed(data);
     }
-    const start: StartMessage = { settings, board: board.memory, port: port2, hub: hub.port2 };
+    const start: StartMessage = { settings, board: board.memory, port: port2, hub: hub.port2, seal };
     const message: StartMessage | GateMessage = confinement === undefined
       ? start
       : { entry: confinedEntry(settings.modules), permissions: confinement.permissions, start };
@@ -67,6 +68,39 @@ export class IsolateThread {
     this.#worker.terminate();
   }
 }
+
+/** A number that can't be guessed. Numbers, unlike texts, do not stand in the snapshots that code may take of its heap. */
+function newSeal(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return high * 2 ** 21 + (low >>> 11);
+}
+
+/** Hears what is under the seal, if there is one. Of anything else `forged` is told once. */
+function sealed<Message>(
+  hear: (message: Message) => void,
+  seal: number | undefined,
+  forged: () => void,
+): (event: MessageEvent) => void {
+  if (seal === undefined) return ({ data }) => hear(data);
+  let told = false;
+  return ({ data }) => {
+    if (Array.isArray(data) && data[0] === seal) return hear(data[1]);
+    if (!told) forged();
+    told = true;
+  };
+}
+
+const FORGED: PortMessage = {
+  kind: "log",
+  line: {
+    level: "warning",
+    text:
+      "Ignored a message that an isolate has not sent: code of a task has got hold of its port and forged it.",
+    task: "",
+    id: "",
+    own: false,
+  },
+};
 
 /** The first module of a confined isolate. It can import nothing by a name made at run time, so it has all of them in it. */
 function confinedEntry(modules: readonly ModuleFile[]): string {

@@ -1,7 +1,7 @@
 /** An isolate in a Web Worker of this process: the everyday kind. Between **dispatch** and **settle**. */
 import { endsBusyThreads } from "../platform.ts";
 import { ClaimBoard } from "./claim_board.ts";
-import type { Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
+import type { Death, Isolate, IsolateListener, IsolateSettings } from "./isolate.ts";
 import { PortEnd } from "./port_end.ts";
 import type { TaskDescription } from "./task_definition.ts";
 import { IsolateThread } from "./thread.ts";
@@ -23,7 +23,7 @@ export class WebWorkerIsolate implements Isolate {
     this.#end = new PortEnd(
       listener,
       (answer) => this.#thread?.post(answer),
-      (reason) => this.#ended(reason),
+      (reason, how) => this.#ended(reason, how),
     );
   }
 
@@ -60,9 +60,9 @@ export class WebWorkerIsolate implements Isolate {
     thread?.terminate();
   }
 
-  #ended(reason: string): void {
+  #ended(reason: string, how?: Death): void {
     if (this.#thread === undefined) return;
     this.terminate();
-    this.#listener.died(reason);
+    this.#listener.died(reason, how);
   }
 }

@@ -191,12 +191,13 @@ function collect(error: unknown, label: string, parts: string[]): void {
     if (label !== "") parts.push(label + argumentText(error));
     return;
   }
-  const stack = error.stack ?? "";
-  parts.push(label + (stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`));
+  // Task code may have put anything in their place.
+  const stack = typeof error.stack === "string" ? error.stack : "";
+  parts.push(label + (stack.includes(error.message) ? stack : `${String(error)}\n${stack}`));
   if (error instanceof TaskError && error.traceback !== null) {
     parts.push(`Where it was raised: ${error.traceback}`);
   }
-  if (error instanceof AggregateError) {
+  if (error instanceof AggregateError && Array.isArray(error.errors)) {
     for (const inner of error.errors) collect(inner, "One of its errors: ", parts);
   }
   if (error.cause !== undefined) collect(error.cause, "Caused by: ", parts);

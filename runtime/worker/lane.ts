@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import type { Job } from "../isolate/claim_board.ts";
 import { JobNumbers } from "../isolate/claim_board.ts";
-import type { FollowReport, Isolate, Lifetime } from "../isolate/isolate.ts";
+import { type FollowReport, type Isolate, type Lifetime, UNANSWERED_LOOKS } from "../isolate/isolate.ts";
 import type { Following } from "../protocol/chord.ts";
 import { peekTask } from "../protocol/task_message.ts";
 import { type Delivery, QUICK_PACE } from "../transport/transport.ts";
@@ -66,6 +66,8 @@ export class Lane {
   #lastProgress = 0;
   /** When it was asked for a sign of life that has not come yet. */
   #askedAt: number | undefined;
+  /** Looks at it since then. */
+  #unanswered = 0;
   #state: "lively" | "slow" | "blocked" = "lively";
 
   constructor(isolate: Isolate, { clock, slots, ahead, lifetime }: LaneOptions) {
@@ -176,15 +178,21 @@ export class Lane {
     if (this.#state === "blocked" && !this.#has("waiting")) this.#state = "slow";
   }
 
-  /** Asks for a sign of life where something runs; tells for how many ms none has come. */
+  /** Asks for a sign of life where something runs or waits; tells for how many ms none has come. */
   silence(): number {
     const now = this.#clock.monotonic();
-    if (this.running === 0) this.#askedAt = undefined;
+    if (this.#held.size === 0 && this.#state !== "blocked") this.#askedAt = undefined;
     else if (this.#askedAt === undefined) {
       this.#askedAt = now;
+      this.#unanswered = 0;
       this.isolate.ask();
-    }
+    } else this.#unanswered++;
     return this.#askedAt === undefined ? 0 : now - this.#askedAt;
+  }
+
+  /** Whether something holds it up that is no task of it. Looks are counted, since a process that was stopped has a late clock. */
+  get isHeldUp(): boolean {
+    return this.#askedAt !== undefined && this.#unanswered >= UNANSWERED_LOOKS && this.running === 0;
   }
 
   /** Looks whether it is in a long task; true when deliveries wait behind one. */
@@ -218,7 +226,8 @@ export class Lane {
       if (limit === 0) continue;
       const slot = JobNumbers.slotOf(job);
       if (deadlines[slot] === 0) {
-        const ran = Math.min(now - this.#handedOver[slot], Math.max(0, time - board.startedAt(job)));
+        // Whatever stands there: the board is the isolate's as well.
+        const ran = Math.min(now - this.#handedOver[slot], Math.max(0, time - board.startedAt(job)) || 0);
         deadlines[slot] = now - ran + limit * 1000;
       }
       if (now >= deadlines[slot]) overdue.push({ delivery, limit: rounded(limit) });

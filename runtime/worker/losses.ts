@@ -53,9 +53,11 @@ export class Losses {
   ): void {
     this.#parts.notices.isolateDied(reason);
     const [only] = started;
+    const isInnocent = how === "left behind";
     // Only where exactly one task ran is it known whose fault it was.
-    const fails = started.length === 1 && (how === "out of memory" || !this.#runsAgainWhenLost(only));
-    const outcome = wasCounted ? "return" : "restore";
+    const fails = started.length === 1 && !isInnocent &&
+      (how === "out of memory" || !this.#runsAgainWhenLost(only));
+    const outcome = wasCounted ? "return" : isInnocent ? "again" : "restore";
     if (fails) this.#failLost(only, reason, how);
     else this.#restart(started, reason, outcome);
     this.#restart(unreported, reason, outcome);

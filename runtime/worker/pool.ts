@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import type { Clock, TimerHandle } from "../clock.ts";
-import { type Death, type IsolateSettings, REPORT_STRIDE } from "../isolate/isolate.ts";
+import { type Death, HELD_UP, type IsolateSettings, REPORT_STRIDE } from "../isolate/isolate.ts";
 import type { ModuleFile } from "../isolate/load_modules.ts";
 import type { TaskDescription } from "../isolate/task_definition.ts";
 import type { LimitsOfTask } from "../isolate/time_limits.ts";
@@ -251,7 +251,9 @@ export class Pool {
 
   /** Asks isolates in which something runs for a sign of life, and tells which have not answered yet. */
   silences(): Silence[] {
-    return this.#holdings.silences();
+    const silences = this.#holdings.silences();
+    for (const lane of this.#holdings.lanes) if (lane.isHeldUp) this.#endHeldUp(lane);
+    return silences;
   }
 
   /** Takes one delivery out unless it has started; then tells so, and leaves it alone. */
@@ -420,6 +422,15 @@ export class Pool {
       id,
       own: false,
     });
+  }
+
+  /** No task runs in it, and yet it does not answer. */
+  #endHeldUp(lane: Lane): void {
+    lane.isolate.terminate();
+    const mayLinger = lane.isolate.mayLinger
+      ? `, and ${runtimeName} can't end its thread: a core stays busy`
+      : "";
+    this.#died(lane, HELD_UP + mayLinger, "left behind");
   }
 
   #died(lane: Lane, reason: string, how?: Death): void {

@@ -30,6 +30,14 @@ export const wait = async (): Promise<never> => {
   return await new Promise(() => {});
 };
 
+/** Ends, and then computes without end. */
+export const busyAfterwards = (): void => {
+  setTimeout(() => {
+    console.log("computing");
+    for (;;);
+  });
+};
+
 /** Leaves a mark every few milliseconds of its endless computing. */
 export const beat = task({ timeLimit: 60 }, (file: string): never => {
   for (let next = 0;;) {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { resolveSettings } from "../../runtime/config/resolve.ts";
 import type { GivenSettings } from "../../runtime/config/settings.ts";
+import type { Death } from "../../runtime/isolate/isolate.ts";
 import { findModules } from "../../runtime/isolate/load_modules.ts";
 import { encodeEnvelope } from "../../runtime/protocol/envelope.ts";
 import { encodeTask } from "../../runtime/protocol/task_message.ts";
@@ -43,13 +44,16 @@ export interface Told {
   /** What tasks have printed. */
   readonly lines: string[];
   readonly warnings: string[];
+  /** Where isolates may die: why, and how. */
+  readonly deaths: [string, Death | undefined][];
 }
 
-/** Starts a pool on the tasks of `tasks.ts` and `limited.ts`. It may neither lose an isolate nor give anything back. */
+/** Starts a pool on the tasks of `tasks.ts` and `limited.ts`. It may neither give anything back nor, unless said, lose an isolate. */
 export async function openPool(
-  { slots = 1, isolates = 1, settings: given = {} }: {
+  { slots = 1, isolates = 1, settings: given = {}, mayDie = false }: {
     slots?: number;
     isolates?: number;
+    mayDie?: boolean;
     settings?: GivenSettings;
   } = {},
 ) {
@@ -63,6 +67,7 @@ export async function openPool(
     overLimit: [],
     lines: [],
     warnings: [],
+    deaths: [],
   };
   const modules = await findModules(MODULES);
   const pool = new Pool(isolateSettings(completeOptions({ settings, modules: [], slots })), clock, {
@@ -80,7 +85,10 @@ export async function openPool(
     handBack: (deliveries) => assert.fail(`${deliveries.length} handed back`),
     interrupted: (deliveries, why) => void told.interrupted.push([[...deliveries], why]),
     overLimit: (delivery, seconds) => void told.overLimit.push([delivery, seconds]),
-    died: (reason) => assert.fail(reason),
+    died: (reason, _started, _unreported, how) => {
+      assert.ok(mayDie, reason);
+      told.deaths.push([reason, how]);
+    },
     restartFailed: (reason) => assert.fail(reason),
   });
   await pool.start(modules, isolates);

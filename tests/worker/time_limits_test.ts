@@ -143,3 +143,22 @@ describe("a hard time limit", () => {
     }
   });
 });
+
+describe("code that goes on without end after its task", () => {
+  it("is ended with its isolate when that has answered none of ten looks, and what waited there runs", async () => {
+    const { pool, told } = await openPool({ mayDie: true });
+    try {
+      pool.dispatch([delivery("limited.busyAfterwards")]);
+      await begun(told);
+      const next = delivery("tasks.add", 1, 2);
+      pool.dispatch([next]);
+      for (let look = 0; look < 10; look++) pool.silences();
+      assert.deepEqual(told.deaths, []);
+      pool.silences();
+      assert.deepEqual(told.deaths.map(([, how]) => how), ["left behind"]);
+      await eventually(() => assert.equal(told.finished.at(-1), next));
+    } finally {
+      pool.terminate();
+    }
+  });
+});
