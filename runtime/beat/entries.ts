@@ -45,21 +45,22 @@ export interface Entry {
 }
 
 const entryKeys = ["task", "schedule", "args", "kwargs", "options", "catchUp", "relative"];
-const optionKeys: readonly (keyof ScheduleOptions)[] = [
-  "queue",
-  "exchange",
-  "routingKey",
-  "priority",
-  "expires",
-  "countdown",
-  "headers",
-  "serializer",
-  "compression",
-  "ignoreResult",
-  "timeLimit",
-  "softTimeLimit",
-  "shadow",
-];
+/** What each option is: JSON is checked by no compiler. */
+const optionTypes: Readonly<Record<keyof ScheduleOptions, "text" | "number" | "object" | "boolean">> = {
+  queue: "text",
+  exchange: "text",
+  routingKey: "text",
+  priority: "number",
+  expires: "number",
+  countdown: "number",
+  headers: "object",
+  serializer: "text",
+  compression: "text",
+  ignoreResult: "boolean",
+  timeLimit: "number",
+  softTimeLimit: "number",
+  shadow: "text",
+};
 
 /** Where a schedule was given in whole. */
 export interface GivenSchedule {
@@ -130,7 +131,8 @@ function entryOf(
   if (!Array.isArray(args)) throw new TypeError("args is no list");
   if (!isRecord(kwargs)) throw new TypeError("kwargs is no object");
   if (!isRecord(options)) throw new TypeError("options is no object");
-  checkKeys(options, optionKeys, "options.");
+  checkOptions(options);
+  if (typeof relative !== "boolean") throw new TypeError("relative is neither true nor false");
   if (catchUp !== "one" && catchUp !== "none") throw new TypeError('catchUp is neither "one" nor "none"');
   const { headers, ...rest } = options as ScheduleOptions;
   const key = `${name}:${task}`;
@@ -185,6 +187,29 @@ function namedTask(task: ScheduledTask): { task: string; taskOptions: TaskOption
     'task must be the name of a task here, or a task that says its own: task({ name: "reports.build" }, ...)',
   );
 }
+
+function checkOptions(options: Readonly<Record<string, unknown>>): void {
+  checkKeys(options, Object.keys(optionTypes), "options.");
+  for (const [key, value] of Object.entries(options)) {
+    const type = optionTypes[key as keyof ScheduleOptions];
+    const fits = value === undefined ||
+      (type === "text"
+        ? typeof value === "string"
+        : type === "number"
+        ? typeof value === "number" && value >= 0
+        : type === "object"
+        ? isRecord(value)
+        : typeof value === type);
+    if (!fits) throw new TypeError(`options.${key} is ${JSON.stringify(value)}, but must be ${WORDS[type]}`);
+  }
+}
+
+const WORDS = {
+  text: "a text",
+  number: "a number, 0 or more",
+  object: "an object",
+  boolean: "true or false",
+};
 
 function checkKeys(given: object, known: readonly string[], path: string): void {
   for (const key of Object.keys(given)) {

@@ -8,8 +8,11 @@ export function millisecondsOf(seconds: number, option: string): number {
   return seconds * 1000;
 }
 
-/** Milliseconds since 1970 of a date. @throws {RangeError} */
+/** Milliseconds since 1970 of a date. @throws {RangeError} @throws {TypeError} */
 export function timeOf(date: Date, option: string): number {
+  if (!(date instanceof Date)) {
+    throw new TypeError(`${option} is ${JSON.stringify(date)}, but must be a Date`);
+  }
   const time = date.getTime();
   if (Number.isNaN(time)) throw new RangeError(`${option} is an invalid date`);
   return time;

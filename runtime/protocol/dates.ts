@@ -11,7 +11,8 @@ let lastText = "";
 export function formatIso(ms: number): string {
   const second = Math.floor(ms / 1000);
   if (second !== lastSecond) {
-    const text = new Date(second * 1000).toISOString();
+    const date = new Date(second * 1000);
+    const text = Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
     if (text.length !== 24 || text.startsWith("0000")) {
       throw new RangeError(`${text} is outside the years 1 to 9999 that a message can carry`);
     }

@@ -133,6 +133,27 @@ describe("a schedule", () => {
       [{ a: { task: "x", schedule: 60, args: "no" } }, /"a": args is no list/],
       [{ a: { task: "x", schedule: 60, catchUp: "all" } }, /"a": catchUp is neither "one" nor "none"/],
       [{ a: { task: "x", schedule: 60, options: { priority: 12 } } }, /"a": priority is 12/],
+      [
+        { a: { task: "x", schedule: 60, options: { expires: "soon" } } },
+        /"a": options\.expires is "soon", but must/,
+      ],
+      [
+        { a: { task: "x", schedule: 60, options: { headers: [] } } },
+        /"a": options\.headers is \[\], but must be an/,
+      ],
+      [
+        { a: { task: "x", schedule: 60, options: { timeLimit: -1 } } },
+        /"a": options\.timeLimit is -1, but must be/,
+      ],
+      [
+        { a: { task: "x", schedule: 60, options: { queue: 5 } } },
+        /"a": options\.queue is 5, but must be a text/,
+      ],
+      [
+        { a: { task: "x", schedule: 60, options: { countdown: 1e300 } } },
+        /"a": 1e\+303 ms is outside the years/,
+      ],
+      [{ a: { task: "x", schedule: 60, relative: "yes" } }, /"a": relative is neither true nor false/],
       [{ a: { task: "x", schedule: 60, args: [Symbol("x")] } }, /"a": .*args\[0\]/],
       [{ a: { task: () => {}, schedule: 60 } }, /"a": task must be the name of a task here/],
     ];

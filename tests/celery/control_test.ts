@@ -91,7 +91,7 @@ for (const [name, start] of Object.entries(brokers)) {
       }, 30_000);
       assert.equal(
         await py.run(
-          `app.control.revoke(id, terminate=True, signal="SIGKILL", reply=True, destination=["ours@test"], timeout=20)`,
+          `app.control.revoke(id, terminate=True, signal=9, reply=True, destination=["ours@test"], timeout=20)`,
           { id },
         ),
         `[{'ours@test': {'ok': 'terminate: ${id}'}}]`,

@@ -206,6 +206,12 @@ describe("remote control", () => {
     assert.deepEqual(await reply("revoke", { task_id: ["a"], terminate: 5 }), {
       error: "revoke: terminate must be true or false",
     });
+    assert.deepEqual(await reply("terminate", { task_id: "a", signal: 9 }), {
+      ok: "terminate: tasks unknown",
+    });
+    assert.deepEqual(await reply("terminate", { task_id: "a", signal: [] }), {
+      error: "terminate: signal must be a text",
+    });
     assert.deepEqual(await reply("time_limit", { task_name: "t.say", soft: -1 }), {
       error: "time_limit: soft must be a number of seconds above 0, or null",
     });

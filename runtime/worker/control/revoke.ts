@@ -9,6 +9,11 @@ import {
   textOrNull,
 } from "./command.ts";
 
+/** A signal's name, or its number: what Python's `signal.SIGKILL` is in a message. */
+function signalOrNull(value: unknown): string | null {
+  return Number.isSafeInteger(value) ? String(value) : textOrNull(value);
+}
+
 async function revokeTasks(
   worker: ControlledWorker,
   tasks: readonly string[],
@@ -22,8 +27,8 @@ async function revokeTasks(
     return { ok: `tasks ${tasks.join(", ")} flagged as revoked` };
   }
   // A signal can be sent to a process; an isolate is ended as a whole, whatever its task would do about one.
-  if (signal !== null && !/^(SIG)?(TERM|KILL)$/i.test(signal)) {
-    log("info", `${signal} can't be sent to an isolate: it is ended at once, as by SIGKILL.`);
+  if (signal !== null && !/^((SIG)?(TERM|KILL)|15|9)$/i.test(signal)) {
+    log("info", `The signal ${signal} can't be sent to an isolate: it is ended at once, as by SIGKILL.`);
   }
   const ended = await worker.terminate(tasks);
   if (ended.length === 0) return { ok: "terminate: tasks unknown" };
@@ -34,12 +39,12 @@ async function revokeTasks(
 /** By their names in Celery. */
 export const revokeCommands: Readonly<Record<string, Command>> = {
   revoke: command(
-    { task_id: ids, terminate: flag, signal: textOrNull },
+    { task_id: ids, terminate: flag, signal: signalOrNull },
     (worker, { task_id, terminate, signal }, around) =>
       revokeTasks(worker, task_id, terminate, signal, around),
   ),
   terminate: command(
-    { task_id: ids, signal: textOrNull },
+    { task_id: ids, signal: signalOrNull },
     (worker, { task_id, signal }, around) => revokeTasks(worker, task_id, true, signal, around),
   ),
 };
