@@ -96,6 +96,11 @@ export class Hub {
     ].sort((a, b) => a.due - b.due || a.number - b.number).slice(0, limit);
   }
 
+  /** Hands out what is due by now, in place of its armed timer: for who holds up the thread. */
+  handOutDue(): void {
+    if (this.#armedFor <= this.#clock.monotonic()) this.#ring();
+  }
+
   /** Hands out nothing any more. */
   close(): void {
     this.#isClosed = true;
@@ -124,8 +129,7 @@ export class Hub {
   }
 
   #ring(): void {
-    this.#armed = undefined;
-    this.#armedFor = Infinity;
+    this.#disarm();
     const now = this.#clock.monotonic();
     this.#elapsing.take(now, AT_ONCE, (number, due, text) => this.#handOut(number, text, now, due));
     if (this.#wall.size > 0) {

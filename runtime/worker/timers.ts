@@ -10,6 +10,7 @@ import type { MessageDefaults } from "../config/message_defaults.ts";
 import { compileRoutes } from "../config/task_routes.ts";
 import type { Settings } from "../config/settings.ts";
 import { ALL_HUBS, FarCancels, hubAddress, type ListedTimer, type TimersOfWorker } from "../hub/far_hubs.ts";
+import { DueTimers } from "../hub/due_timers.ts";
 import { Hub, type WaitingTimer } from "../hub/hub.ts";
 import {
   type CancelAnswer,
@@ -67,11 +68,10 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
   readonly #far: FarCancels;
   readonly #outlet: TimerOutlet;
   #ends = 0;
-  /** What is due and not published yet: ids, and what they call. */
-  readonly #ids: string[] = [];
-  readonly #texts: string[] = [];
-  /** How many of them are published already. */
-  #published = 0;
+  /** Handed out by the hub: no message of them has left. */
+  readonly #due = new DueTimers();
+  /** How many messages have left, or are about to, and are not with the broker yet. */
+  #underWay = 0;
   #publishing: Promise<void> | undefined;
   #isClosed = false;
 
@@ -88,7 +88,7 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
     };
     this.hub = new Hub(clock, (number, occurrence, text, late) => {
       parts.handedOut?.(late);
-      this.#due(number, occurrence, text);
+      this.#handedOut(number, occurrence, text);
     });
   }
 
@@ -108,7 +108,7 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
 
   /** How many are due and not published yet. */
   get #waiting(): number {
-    return this.#ids.length - this.#published;
+    return this.#due.size + this.#underWay;
   }
 
   newEnd(): number {
@@ -195,60 +195,66 @@ export class WorkerTimers implements HubHost, HubEntrance, ControlledTimers {
   }
 
   /** Due: its message leaves with those of the same moment. */
-  #due(number: number, occurrence: number, text: string): void {
+  #handedOut(number: number, occurrence: number, text: string): void {
     if (occurrence > 1 && this.#waiting >= REPEATS_WAITING) return;
-    const id = timerId(this.#id, number);
-    this.#ids.push(occurrence === 1 ? id : `${id}.${occurrence}`);
-    this.#texts.push(text);
+    this.#due.add(number, occurrence, text);
     if (this.#publishing !== undefined) return;
     const { promise, resolve } = withResolvers();
     this.#publishing = promise;
     queueMicrotask(() => this.#publishAll(resolve));
   }
 
+  /**
+   * Publishes batch by batch: the messages of one are made while the one before is on its way. The hub does not wait for that:
+   * what has come due meanwhile is handed out between two batches.
+   */
   async #publishAll(done: () => void): Promise<void> {
-    while (this.#waiting > 0 && !this.#isClosed) {
-      const upTo = Math.min(this.#published + BATCH, this.#ids.length);
-      const messages = this.#messagesOf(this.#published, upTo);
-      try {
-        const failures = await this.#outlet.publish(messages);
-        for (const [index, { message }] of failures) {
-          log.error(
-            `The timer ${messages[index].correlationId} was due and could not be published: ${message}`,
-          );
-        }
-      } catch {
-        // The worker was ended while the broker was away.
-        break;
-      }
-      this.#published = upTo;
-      this.#dropPublished();
-      // Meanwhile the hub hands out what is due, and tasks are reported.
-      if (this.#waiting > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    let sent = Promise.resolve(true);
+    while (!this.#isClosed) {
+      const messages = this.#takeMessages();
+      this.hub.handOutDue();
+      const goesOn = await sent;
+      if (!goesOn || messages.length + this.#due.size === 0) break;
+      sent = this.#publish(messages);
+      this.hub.handOutDue();
     }
+    await sent;
     this.#publishing = undefined;
     done();
   }
 
-  /** Gives their room back, now and then: to move the others costs time. */
-  #dropPublished(): void {
-    if (this.#waiting > this.#published) return;
-    this.#ids.splice(0, this.#published);
-    this.#texts.splice(0, this.#published);
-    this.#published = 0;
+  /** Publishes a batch, and lets the loop go on once, so that tasks are reported; false when the worker was ended. */
+  async #publish(messages: readonly WireMessage[]): Promise<boolean> {
+    try {
+      const turn = new Promise<void>((resolve) => setImmediate(resolve));
+      const failures = await this.#outlet.publish(messages);
+      for (const [index, { message }] of failures) {
+        log.error(
+          `The timer ${messages[index].correlationId} was due and could not be published: ${message}`,
+        );
+      }
+      this.#underWay -= messages.length;
+      await turn;
+      return true;
+    } catch {
+      return false;
+    }
   }
 
-  #messagesOf(from: number, upTo: number): WireMessage[] {
-    const ids = this.#ids, texts = this.#texts;
+  /** The messages of those that are due, a batch at the most. */
+  #takeMessages(): WireMessage[] {
     const now = this.#parts.clock.now();
     const messages: WireMessage[] = [];
-    for (let i = from; i < upTo; i++) {
+    this.#due.take(BATCH, (number, occurrence, text) => {
+      const timer = timerId(this.#id, number);
+      const id = occurrence === 1 ? timer : `${timer}.${occurrence}`;
       try {
-        messages.push(timerMessage(ids[i], readTimerCall(texts[i]), now, false, this.#surroundings));
+        messages.push(timerMessage(id, readTimerCall(text), now, false, this.#surroundings));
       } catch (error) {
-        log.error(`The timer ${ids[i]} of ${taskOfTimerCall(texts[i])} was due and has no message: ${error}`);
+        log.error(`The timer ${id} of ${taskOfTimerCall(text)} was due and has no message: ${error}`);
       }
-    }
+    });
+    this.#underWay += messages.length;
     return messages;
   }
 }

@@ -196,6 +196,25 @@ describe("the timer hub", () => {
     assert.ok(seen.length > 1 && seen[0] > 0 && seen[0] < 5_000, String(seen));
   });
 
+  it("hands out what is due when it is told to, in place of what it has armed", async () => {
+    const { clock, after, taken, hub } = setUp();
+    after(1_000, "first");
+    after(2_000, "second");
+    clock.skip(999);
+    hub.handOutDue();
+    assert.deepEqual(taken(), []);
+    clock.skip(1);
+    hub.handOutDue();
+    assert.deepEqual(taken(), ["first 1 +0"]);
+    assert.equal(clock.pending, 1);
+    await clock.advance(1_000);
+    assert.deepEqual(taken(), ["second 1 +0"]);
+    clock.skip(60_000);
+    hub.handOutDue();
+    assert.deepEqual(taken(), []);
+    assert.equal(clock.pending, 0);
+  });
+
   it("lists the next ones by the time of the day, whichever clock they go by", () => {
     const { clock, after, at, hub } = setUp();
     after(30_000, "c");
