@@ -23,7 +23,9 @@ import { type Bundler, insideBun, libraryModules, programFile } from "../platfor
 import { withClassNames } from "./class_names.ts";
 import { firstModule, programEntries } from "./entries.ts";
 import { BaseMissingError, BuildError, type ExecutableOptions } from "./executable.ts";
+import { type Placing, withPlacedFiles } from "./placed_files.ts";
 import type { Target } from "./target.ts";
+import { bundleThreads } from "./threads.ts";
 
 /** Where the sources lie of what goes into an executable. */
 interface Sources {
@@ -38,6 +40,8 @@ interface Sources {
 /** How parts of an executable name one another; on Windows it is the other one. */
 const INSIDE = /^(?:\/\$bunfs|[A-Z]:[\\/]~BUN)[\\/]root[\\/]/;
 
+const NAMED_INSIDE = /"(?:\/\$bunfs|[A-Z]:[\\/]~BUN)[\\/]root[\\/]([^"\n]+)"/g;
+
 /**
  * @throws {BuildError} For modules that can't be bundled.
  * @throws {BaseMissingError} When the runtime for the target can't be had.
@@ -49,7 +53,10 @@ export async function buildWithBun(bundler: Bundler, options: ExecutableOptions)
     const root = join(folder, "layout");
     const entries = await writeAll(root, layout(options.modules, sources));
     const file = join(folder, "executable");
-    await bundle(bundler, entries, root, sources, file, options.target);
+    const tasks = options.modules.map(({ url }) => sources.task(url));
+    // Not in the same go: the bundler waits for ever for one that it is asked for meanwhile.
+    const threads = await bundleThreads(bundler, tasks, join(folder, "threads"), partsOf(sources));
+    await bundle(bundler, entries, root, partsOf(sources, threads), file, options.target);
     await putInPlace(file, options.outfile);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -65,10 +72,17 @@ const installed: Sources = {
 /** Writes the parts of this executable to a folder, since the bundler reads none from inside of it. */
 async function unpack(url: string, folder: string): Promise<Sources> {
   const inside = fileURLToPath(url);
-  for (const path of await readdir(inside, { recursive: true })) {
-    if (!path.endsWith(".js")) continue;
+  const copy = async (path: string) => {
+    const part = await readFile(join(inside, path)).catch(() => undefined);
+    // A folder, or a text that only looks like a path.
+    if (part === undefined) return "";
     await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), await readFile(join(inside, path)));
+    await writeFile(join(folder, path), part);
+    return path.endsWith(".js") ? part.toString() : "";
+  };
+  for (const path of await readdir(inside, { recursive: true })) {
+    // Files that are no code are known by their paths alone.
+    for (const [, named] of (await copy(path)).matchAll(NAMED_INSIDE)) await copy(named);
   }
   const unpacked = (path: string) => path.replace(INSIDE, `${folder}/`);
   return {
@@ -111,7 +125,7 @@ async function bundle(
   bundler: Bundler,
   entrypoints: readonly string[],
   root: string,
-  sources: Sources,
+  plugin: BunPlugin,
   outfile: string,
   target: Target | undefined,
 ): Promise<void> {
@@ -128,13 +142,7 @@ async function bundle(
     // What runs inside is what runs from the sources, also where a package wrongly says it has no side effects.
     ignoreDCEAnnotations: true,
     throw: false,
-    plugins: [{
-      name: "celeriac",
-      setup(build: PluginBuild) {
-        resolveOwn(build, sources);
-        keepClassNames(build);
-      },
-    }],
+    plugins: [plugin],
     compile: {
       outfile,
       ...(target === undefined ? {} : { target: `bun-${target}` }),
@@ -174,6 +182,11 @@ async function putInPlace(built: string, outfile: string): Promise<void> {
   }
 }
 
+interface BunPlugin {
+  readonly name: string;
+  setup(build: PluginBuild): void;
+}
+
 interface PluginBuild {
   onResolve(
     options: { readonly filter: RegExp },
@@ -185,6 +198,18 @@ interface PluginBuild {
   ): void;
 }
 
+/** What the bundler does otherwise than by itself, for the executable and for each thread in it. */
+function partsOf(sources: Sources, threads: ReadonlyMap<string, string> = new Map()): BunPlugin {
+  const placing = { threads, unpacked: sources.unpacked };
+  return {
+    name: "celeriac",
+    setup(build) {
+      resolveOwn(build, sources);
+      prepareSources(build, placing);
+    },
+  };
+}
+
 /** One copy of the library serves program and task modules; none has to be installed beside these. */
 function resolveOwn(build: PluginBuild, sources: Sources): void {
   build.onResolve({ filter: /^celeriac(\/|$)/ }, ({ path }) => {
@@ -193,9 +218,11 @@ function resolveOwn(build: PluginBuild, sources: Sources): void {
   build.onResolve({ filter: INSIDE }, ({ path }) => ({ path: sources.unpacked(path) }));
 }
 
-function keepClassNames(build: PluginBuild): void {
+function prepareSources(build: PluginBuild, placing: Placing): void {
   build.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
-    const contents = withClassNames(await readFile(path, "utf8"));
+    const source = await readFile(path, "utf8");
+    const placed = withPlacedFiles(source, path, placing);
+    const contents = withClassNames(placed ?? source) ?? placed;
     // `.js` may hold JSX, as it may without us.
     const loader = extname(path).replace(/^\.[cm]?/, "").replace(/^js$/, "jsx");
     return contents === undefined ? undefined : { contents, loader };

@@ -27,6 +27,25 @@ export const nowhere = async (): Promise<unknown> => await unnamed.delay();
   "jobs/deep/count.ts":
     'import { task } from "celeriac";\n\nexport default {\n  up: (n: number): number => n + 1,\n' +
     '  down: task({ isolation: "process" }, (n: number): number => n - 1),\n};\n',
+  "jobs/files.ts": `import page from "../page.txt" with { type: "text" };
+import { seal } from "seals";
+
+export const read = (): string[] => [page, seal()];
+export const aside = (n: number): Promise<unknown> => new Promise((resolve) => {
+  const thread = new Worker(new URL("../thread.ts", import.meta.url), { type: "module" });
+  thread.onmessage = ({ data }) => (thread.terminate(), resolve(data));
+  thread.postMessage(n);
+});
+`,
+  "page.txt": "a page",
+  "thread.ts":
+    'import { half } from "./half.ts";\nself.onmessage = ({ data }: MessageEvent<number>) => postMessage(half(data));\n',
+  "half.ts": "export const half = (n: number): number => n / 2;\n",
+  "node_modules/seals/package.json":
+    '{ "name": "seals", "version": "1.0.0", "type": "module", "exports": "./index.js" }',
+  "node_modules/seals/index.js":
+    'import { readFileSync } from "node:fs";\nexport const seal = () => readFileSync(new URL("./seal.txt", import.meta.url), "utf8");\n',
+  "node_modules/seals/seal.txt": "a seal",
   "aside.ts": 'import { task } from "celeriac";\n\nexport const unnamed = task(() => 1);\n',
   "check.ts":
     "export class Refused extends Error {}\nexport function check(to: string): never {\n  throw new RangeError(`no ${to}`);\n}\n",
@@ -59,7 +78,7 @@ describe("an executable with tasks inside", () => {
       const go = (...args: string[]): Promise<Ended> => made[i].machine.run(...args);
 
       it("says what is inside", async () => {
-        assert.match((await go("--version")).stdout, /; one file, 2 task modules inside\)\n$/);
+        assert.match((await go("--version")).stdout, /; one file, 3 task modules inside\)\n$/);
       });
 
       it("has the names and options that the sources have", async () => {
@@ -70,7 +89,16 @@ describe("an executable with tasks inside", () => {
         assert.deepEqual(send.options.throws, ["Refused", "Refused", "Other"]);
         const names = inside.map(({ name }: { name: string }) => name).sort();
         assert.deepEqual(names, [
-          ...["deep.count.down", "deep.count.up", "mail.fail", "mail.nowhere", "mail.onward", "mail.send"],
+          ...[
+            "deep.count.down",
+            "deep.count.up",
+            "files.aside",
+            "files.read",
+            "mail.fail",
+            "mail.nowhere",
+            "mail.onward",
+            "mail.send",
+          ],
           "named.otherwise",
         ]);
       });
@@ -84,6 +112,8 @@ describe("an executable with tasks inside", () => {
         assert.equal((await call("named.otherwise")).stdout, '"named.otherwise"\n');
         assert.equal((await call("deep.count.up", "1")).stdout, "2\n");
         assert.equal((await call("deep.count.down", "1")).stdout, "0\n");
+        assert.equal((await call("files.read")).stdout, '["a page","a seal"]\n');
+        assert.equal((await call("files.aside", "4")).stdout, "2\n");
         const { code, stderr } = await call("mail.fail", "dan");
         assert.equal(code, 1);
         const frames = stderr.split("\n").filter((line) => /^\s+at /.test(line));
@@ -119,7 +149,7 @@ describe("an executable with tasks inside", () => {
       ["compile", "-A", "jobs", "--workdir", sources.path, "--target", "linux-arm64", "-o", file],
     );
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /7 tasks inside, linux-arm64, bun [\d.]+, \d+ MB\n$/);
+    assert.match(stdout, /9 tasks inside, linux-arm64, bun [\d.]+, \d+ MB\n$/);
     const handle = await open(file);
     const { buffer: header } = await handle.read(Buffer.alloc(20), 0, 20, 0);
     await handle.close();
