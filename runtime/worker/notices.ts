@@ -88,12 +88,15 @@ export class Notices {
 
   /** A stop does not wait any longer. */
   graceIsOver(seconds: number, running: number): void {
-    log.warning(
-      `${running} ${
-        running === 1 ? "task has" : "tasks have"
-      } not ended within the ${seconds} s of grace and run ` +
-        `again elsewhere.`,
-    );
+    if (running === 0) {
+      log.warning(
+        `The ${seconds} s of grace are over, and what has ended could not be settled, because the broker or the result ` +
+          `store is away: it runs again when they are back.`,
+      );
+      return;
+    }
+    const which = running === 1 ? "task has" : "tasks have";
+    log.warning(`${running} ${which} not ended within the ${seconds} s of grace and run again elsewhere.`);
   }
 
   /** Revoked tasks can't be kept (and why), or can again (nothing). */

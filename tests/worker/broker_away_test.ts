@@ -1,6 +1,7 @@
 /** What a worker does while its broker is away. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { App } from "../../mod.ts";
 import { startRedis } from "../servers/redis.ts";
 import { startWorker } from "../servers/worker.ts";
 
@@ -15,6 +16,26 @@ it("a worker that is told to stop while Redis is away, with nothing to settle, e
     assert.deepEqual(worker.lines.filter((line) => /Connected to/.test(line)), []);
     assert.match(worker.lines.at(-1)!, /has stopped/);
   } finally {
+    await redis.stop();
+  }
+});
+
+it("a worker whose grace is over while Redis is away says that what has ended runs again", async () => {
+  const redis = await startRedis();
+  const app = new App({ broker: redis.url });
+  try {
+    const args = ["-A", "tests/worker/limited.ts", "-b", redis.url, "-c", "1", "-l", "info", "--grace", "0.1"];
+    const worker = await startWorker(args);
+    await app.sendTask("limited.alone", [500]).published;
+    await worker.line(/alone/);
+    await redis.kill();
+    await worker.line(/Lost redis:/);
+    await worker.line(/succeeded in/);
+    worker.signal("SIGTERM");
+    await worker.line(/0\.1 s of grace are over, and what has ended could not be settled/);
+    await worker.exited;
+  } finally {
+    await app.disconnect();
     await redis.stop();
   }
 });
