@@ -17,7 +17,7 @@
  * and text.
  *
  * Answer: indexes of tags that were not ours, "QUEUE REASON" of what was buried, where the fetched come from (the
- * number of a list, how many, and so on) or, of nothing fetched, how many deliveries anybody holds, the messages.
+ * number of a list, how many, and so on), the messages.
  */
 import {
   buryMessage,
@@ -127,8 +127,6 @@ answer[2], answer[3] = buried, from
 if count > 0 then
   redis.call('HSET', unacked, unpack(fields))
   redis.call('ZADD', index, unpack(scores))
-else
-  answer[3] = tostring(redis.call('HLEN', unacked))
 end
 return answer`;
 

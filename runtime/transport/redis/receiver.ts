@@ -3,6 +3,7 @@
  * its leases, restore what the dead have left, move back what is due.
  */
 import type { ResultStore } from "../../results/result_store.ts";
+import { CONTROL_EXCHANGE } from "../../protocol/control_message.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import {
   BrokerUnavailableError,
@@ -109,6 +110,7 @@ export class RedisReceiver implements Receiver {
     this.#wakeUp = new WakeUp(this.#commands, context.subscriber, this.#lists, {
       clock,
       random,
+      allWorkers: this.#keys.channel(CONTROL_EXCHANGE, ""),
       untracked: (why) =>
         options.events.trouble(
           `no client tracking (${why}): this worker asks for new messages again and again instead`,
@@ -275,7 +277,7 @@ export class RedisReceiver implements Receiver {
     if (buried !== "") this.#tellBuried(buried);
     if (room === 0) return [];
     const count = answer.length - 3;
-    this.#wakeUp.fetched(count, room, count === 0 && Number(from) > this.#held.size);
+    this.#wakeUp.fetched(count, room);
     this.tookAll = count < room && buried === "";
     const deliveries: HeldDelivery[] = [];
     const runs = from.split(",");

@@ -16,16 +16,19 @@ const SAFETY_POLL = 1_000;
 /** Milliseconds between two looks at a server without tracking: at first, and when it stays quiet. */
 const POLL = { shortest: 5, longest: 100 };
 /**
- * A worker that is woken in vain, and was as often before, rests up to 2 ** 5 ms before it listens again: that happens where many
- * others are idle, and then those who do not rest are enough. Where nobody else was faster it was called for a queue of the same
- * name in another database, of which the server's tracking knows nothing: it rests for as long as makes that bearable, because
- * nobody else may be there for its own queues.
+ * A worker that is woken in vain, and was as often before, rests up to 2 ** 8 ms before it listens again: that happens where many
+ * others are idle, and then those who do not rest are enough. One that is alone was called for a queue of the same name in another
+ * database, because the server's tracking knows no databases: it rests for no longer than makes that bearable.
  */
-const MOST_IN_VAIN = { beside: 5, alone: 3 };
+const MOST_IN_VAIN = { beside: 8, alone: 3 };
+/** Milliseconds for which it is taken as known whether it is the only one. */
+const COUNT_INTERVAL = 1_000;
 
 export interface WakeUpOptions {
   readonly clock: Clock;
   readonly random: () => number;
+  /** A channel that each worker of this database listens to. */
+  readonly allWorkers: string;
   /** Told once when the server has no tracking. */
   readonly untracked: (why: string) => void;
 }
@@ -51,6 +54,9 @@ export class WakeUp {
   #inVain = 0;
   /** Whether that is how it was woken last: one that has just found something is the one to take the next, too. */
   #rests = false;
+  /** Whether it is the only one, and until when that is taken as known. */
+  #alone = false;
+  #countAgain = 0;
   #woken = false;
   #closed = false;
 
@@ -87,18 +93,13 @@ export class WakeUp {
     this.#ahead = { wakes: this.#wakes, something: this.#arm().catch(() => false) };
   }
 
-  /**
-   * What the last fetch found, and whether others hold anything that they may have found before: a worker that was woken in vain
-   * several times leaves the next message to others.
-   */
-  fetched(count: number, room: number, others: boolean): void {
+  /** What the last fetch found: a worker that was woken in vain several times leaves the next message to others. */
+  fetched(count: number, room: number): void {
     this.#quiet = count < room;
     this.#rests = this.#woken && count === 0;
     // Not all at once: each message would have its finder wake in vain many times until it rests as long as before.
     if (count > 0) this.#inVain = Math.max(0, this.#inVain - 1);
-    else if (this.#woken) {
-      this.#inVain = Math.min(this.#inVain + 1, others ? MOST_IN_VAIN.beside : MOST_IN_VAIN.alone);
-    }
+    else if (this.#woken) this.#inVain = Math.min(this.#inVain + 1, MOST_IN_VAIN.beside);
     this.#woken = false;
   }
 
@@ -108,6 +109,7 @@ export class WakeUp {
     this.#ahead = undefined;
     let asked: Promise<boolean> | undefined;
     if (this.#rests && this.#inVain > 1) {
+      if (this.#inVain > MOST_IN_VAIN.alone && await this.#isAlone()) this.#inVain = MOST_IN_VAIN.alone;
       await sleep(this.#options.clock, this.#options.random() * 2 ** this.#inVain, signal).catch(() => {});
     } else if (ahead !== undefined) {
       if (ahead.wakes !== this.#wakes) return void (this.#woken = true);
@@ -168,6 +170,20 @@ export class WakeUp {
       }
       throw error;
     }
+  }
+
+  /** Whether no other worker of ours is there, as far as the server tells. */
+  async #isAlone(): Promise<boolean> {
+    const now = this.#options.clock.monotonic();
+    if (now >= this.#countAgain) {
+      this.#countAgain = now + COUNT_INTERVAL;
+      const answer = await this.#commands.send("pubsub", ["numsub", this.#options.allWorkers]).catch(
+        () => [],
+      );
+      // In a cluster it may be none: others may listen to another of its servers.
+      this.#alone = (answer as unknown[])[1] === 1;
+    }
+    return this.#alone;
   }
 
   /** Until something has changed, or the second net is due, or the signal aborts. */
