@@ -1,9 +1,10 @@
 /**
  * The timer hub alone: `timers.ts hub COUNT`, `timers.ts port COUNT`, `timers.ts timeout COUNT` (a plain setTimeout for
- * each), and `timers.ts late URL RATE SECONDS`, how late timers are handed out whose messages go to a broker. Prints one
- * line of JSON.
+ * each), and `timers.ts late URL RATE SECONDS [taken]`, how late timers are handed out whose messages go to a broker, and are
+ * taken from it in this process if that is said. Prints one line of JSON.
  */
 import process from "node:process";
+import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../runtime/clock.ts";
 import { resolveSettings } from "../../runtime/config/resolve.ts";
 import { Hub } from "../../runtime/hub/hub.ts";
@@ -11,6 +12,7 @@ import { HubEnd, type HubHost, type HubPlace, type HubRequest } from "../../runt
 import { writeTimerCall } from "../../runtime/hub/timer_call.ts";
 import { uid } from "../../runtime/protocol/uid.ts";
 import { openTransport } from "../../runtime/transport/open.ts";
+import type { Settlement, Transport } from "../../runtime/transport/transport.ts";
 import { WorkerTimers } from "../../runtime/worker/timers.ts";
 import { percentile } from "../statistics.ts";
 
@@ -21,12 +23,14 @@ const SPAN_MS = 3_600_000;
 const BATCH = 256;
 /** What setting them may take, in ms: so much, and so much for each. */
 const AHEAD = { all: 2_000, each: 0.02 };
+/** Timers that are due first, at half the rate, so that what is measured is a process that has run for a while; and a pause. */
+const WARM_UP = { timers: 20_000, pause: 500 };
 
 const runs: Readonly<Record<string, () => Promise<unknown>>> = {
   hub: () => setAndCancel(Number(args[0]), hubOf()),
   timeout: () => setAndCancel(Number(args[0]), timeouts()),
   port: () => throughPort(Number(args[0])),
-  late: () => late(args[0], Number(args[1]), Number(args[2])),
+  late: () => late(args[0], Number(args[1]), Number(args[2]), args[3] === "taken"),
 };
 console.log(JSON.stringify(await runs[what]()));
 process.exit(0);
@@ -144,9 +148,13 @@ async function throughPort(count: number): Promise<unknown> {
   return outcome;
 }
 
-/** Hands out `rate` timers a second; their messages go to a broker, or with "timeout" there is a plain setTimeout for each. */
-async function late(url: string, rate: number, seconds: number): Promise<unknown> {
-  const count = rate * seconds;
+/**
+ * Hands out `rate` timers a second; their messages go to a broker, or with "timeout" there is a plain setTimeout for each.
+ * `isTaken`: they are taken from the broker and settled as a worker's main thread does, and not run.
+ */
+async function late(url: string, rate: number, seconds: number, isTaken: boolean): Promise<unknown> {
+  const measured = rate * seconds;
+  const count = WARM_UP.timers + measured;
   const lates = new Float64Array(count);
   let handed = 0;
   const all = Promise.withResolvers<void>();
@@ -155,8 +163,10 @@ async function late(url: string, rate: number, seconds: number): Promise<unknown
     if (handed === count) all.resolve();
   };
   const texts = textsOf(count);
-  const start = performance.now() + AHEAD.all + count * AHEAD.each;
-  const dueOf = (i: number) => start + i / rate * 1000;
+  const warm = performance.now() + AHEAD.all + count * AHEAD.each;
+  const start = warm + WARM_UP.timers / rate * 2000 + WARM_UP.pause;
+  const dueOf = (i: number) =>
+    i < WARM_UP.timers ? warm + i / rate * 2000 : start + (i - WARM_UP.timers) / rate * 1000;
   // In no order, as tasks set them.
   const order = Array.from({ length: count }, (_, i) => (i * 7919) % count);
   let published = () => Promise.resolve();
@@ -166,36 +176,58 @@ async function late(url: string, rate: number, seconds: number): Promise<unknown
       setTimeout(() => handedOut(performance.now() - due), due - performance.now());
     }
   } else {
-    const timers = await timersOn(url, handedOut);
+    const transport = await transportOf(url);
+    if (isTaken) void takeAll(transport);
+    const timers = timersOn(url, transport, handedOut);
     order.forEach((i, at) =>
       timers.hub.set({ number: at + 1, due: dueOf(i), every: 0, isWallTime: false, text: texts[i] })
     );
     published = () => timers.idle();
   }
-  if (performance.now() > start) throw new Error("setting them took too long");
+  if (performance.now() > warm) throw new Error("setting them took too long");
   await all.promise;
   await published();
   const took = (performance.now() - start) / 1000;
-  const each = [...lates];
+  const each = [...lates.subarray(WARM_UP.timers)];
   return {
     p50: percentile(each, 0.5),
     p99: percentile(each, 0.99),
     most: percentile(each, 1),
-    published: count / took,
+    published: measured / took,
   };
 }
 
-async function timersOn(url: string, handedOut: (late: number) => void): Promise<WorkerTimers> {
-  const settings = resolveSettings({ from: "the bench", settings: { brokerUrl: url } });
-  const transport = await openTransport(settings.brokerUrl, {
-    ...settings.brokerTransportOptions,
+async function transportOf(url: string): Promise<Transport> {
+  const { brokerUrl, brokerTransportOptions } = settingsOf(url);
+  const transport = await openTransport(brokerUrl, {
+    ...brokerTransportOptions,
     clock: systemClock,
     random: Math.random,
   });
   await transport.connect();
   await transport.declare(["celery"]);
+  return transport;
+}
+
+async function takeAll(transport: Transport): Promise<never> {
+  const nothing = () => {};
+  const events = { lost: nothing, dead: nothing, restored: nothing, trouble: nothing, away: nothing };
+  const receiver = await transport.receive({ queues: ["celery"], worker: "bench", events });
+  const { signal } = new AbortController();
+  for (let settlements: Settlement[] = [];;) {
+    const deliveries = await receiver.exchange(settlements, BATCH);
+    settlements = deliveries.map((delivery) => ({ delivery, outcome: "ack" }));
+    await (deliveries.length === 0 ? receiver.arrival(signal) : setImmediate());
+  }
+}
+
+function settingsOf(url: string) {
+  return resolveSettings({ from: "the bench", settings: { brokerUrl: url } });
+}
+
+function timersOn(url: string, transport: Transport, handedOut: (late: number) => void): WorkerTimers {
   return new WorkerTimers({
-    settings,
+    settings: settingsOf(url),
     hostname: "celery@bench",
     clock: systemClock,
     transport: () => transport,
