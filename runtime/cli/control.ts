@@ -32,6 +32,20 @@ function someIds(words: readonly string[], method: string): readonly string[] {
   throw new CommandError(`${method}: say which tasks, by their ids`, ExitCode.USAGE);
 }
 
+/** Stamps as words. What may be a number may have been stamped as one. */
+function stampsOf(words: readonly string[]): Readonly<Record<string, readonly unknown[]>> {
+  const stamps: Record<string, unknown[]> = {};
+  for (const word of words) {
+    const [name, value] = word.split(/=(.*)/s, 2);
+    if (name === "" || value === undefined) {
+      throw new CommandError(`revoke_by_stamped_headers: ${word} is no NAME=VALUE`, ExitCode.USAGE);
+    }
+    (stamps[name] ??= []).push(value, .../^-?\d+$/.test(value) ? [Number(value)] : []);
+  }
+  if (words.length > 0) return stamps;
+  throw new CommandError("revoke_by_stamped_headers: say which stamps, as NAME=VALUE", ExitCode.USAGE);
+}
+
 /** Words that have a meaning by their place. */
 function taken(words: readonly string[], method: string, least: number, most: number): readonly string[] {
   if (words.length >= least && words.length <= most) return words;
@@ -52,6 +66,15 @@ const orders: Readonly<Record<string, Method>> = {
     about: "let tasks not run any more; with --terminate end those that run",
     arguments: (words, { terminate = false, signal = "SIGTERM" }) => ({
       task_id: someIds(words, "revoke"),
+      terminate,
+      signal,
+    }),
+  },
+  revoke_by_stamped_headers: {
+    words: "NAME=VALUE...",
+    about: "the same for all tasks that have one of these stamps",
+    arguments: (words, { terminate = false, signal = "SIGTERM" }) => ({
+      headers: stampsOf(words),
       terminate,
       signal,
     }),
@@ -121,7 +144,7 @@ export function controlCommand(): Command {
         overview(methods)
       }`,
     )
-    .option("--terminate", "with revoke: end the tasks that run, too")
+    .option("--terminate", "with a revoke: end the tasks that run, too")
     .option(
       "-s, --signal <name>",
       "with --terminate: for the processes of Python's tasks (default: SIGTERM)",
@@ -175,12 +198,11 @@ async function talk(app: App, method: string, given: Record<string, unknown>, fl
   const { timeout, pattern } = flags;
   const destination = flags.destination?.map((format) => nodeName(format, hostname(), "-d"));
   const options = { destination, pattern, timeout, reply: true };
+  const revoking = { ...options, terminate: given.terminate as boolean, signalName: given.signal as string };
   const replies = method === "revoke"
-    ? await app.control.revoke(given.task_id as string[], {
-      ...options,
-      terminate: given.terminate as boolean,
-      signalName: given.signal as string,
-    })
+    ? await app.control.revoke(given.task_id as string[], revoking)
+    : method === "revoke_by_stamped_headers"
+    ? await app.control.revokeByStampedHeaders(given.headers as Record<string, unknown>, revoking)
     : await app.control.broadcast(method, given, options);
   const nodes = Object.keys(replies).sort();
   if (flags.json) printJson(Object.fromEntries(nodes.map((node) => [node, replies[node]])));

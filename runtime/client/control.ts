@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { decodeResult } from "../protocol/result_meta.ts";
 import type { ResultStore } from "../results/result_store.ts";
 import { askWorkers, tellWorkers } from "../transport/ask_workers.ts";
-import type { RevokedBounds } from "../transport/revoked_ids.ts";
+import { type RevokedBounds, revokedStamps } from "../transport/revoked_ids.ts";
 import type { Transport } from "../transport/transport.ts";
 
 /** Whom an order is for, and whether answers are waited for. */
@@ -88,7 +88,43 @@ export class Control {
     return await this.broadcast("revoke", given, rest);
   }
 
-  /** The same with `terminate`. */
+  /**
+   * Lets tasks not run any more that have one of these stamps, also those that are still to be sent (Celery:
+   * `revoke_by_stamped_headers`). Kept as {@linkcode Control.revoke} keeps ids; as long (`workerRevokeExpires`) no task with
+   * that stamp runs, so stamp with what does not come again.
+   *
+   * @param stamps By their names, each with its value or a list of values.
+   *
+   * @example
+   * ```ts
+   * import { App } from "../../mod.ts";
+   *
+   * const app = new App({ broker: "redis://localhost" });
+   * await app.control.revokeByStampedHeaders({ order: ["4711", "4712"] }, { terminate: true });
+   * await app.disconnect();
+   * ```
+   *
+   * @throws {TypeError} Without stamps.
+   * @throws {UnserializableError} For stamps that no message can carry.
+   * @throws {BrokerUnavailableError} When it can't be told.
+   */
+  async revokeByStampedHeaders(
+    stamps: Readonly<Record<string, unknown>>,
+    options: RevokeOptions = {},
+  ): Promise<ControlReplies> {
+    const { terminate = false, signalName = "SIGTERM", ...rest } = options;
+    const texts = revokedStamps(stamps);
+    if (texts.length === 0) throw new TypeError("a revoke by stamps needs a stamp");
+    const kept = (await this.#parts.transport()).revoked ?? (await this.#parts.results()).revoked;
+    await kept?.add(texts, this.#parts.bounds);
+    return await this.broadcast(
+      "revoke_by_stamped_headers",
+      { headers: stamps, terminate, signal: signalName },
+      rest,
+    );
+  }
+
+  /** {@linkcode Control.revoke} with `terminate`. */
   terminate(ids: string | readonly string[], options: RevokeOptions = {}): Promise<ControlReplies> {
     return this.revoke(ids, { ...options, terminate: true });
   }

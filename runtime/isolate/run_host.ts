@@ -123,6 +123,10 @@ export class RunHost implements TaskHost {
   }
 
   replace(request: TaskRequest, signature: SignatureJson): Following {
+    const context = runningTask.getStore();
+    if (context !== undefined) {
+      this.#parts.tasks().get(request.task)?.options.onReplace?.(context, signature);
+    }
     return this.#parts.aftermath.replacement(request, signature);
   }
 

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Following } from "../protocol/chord.ts";
 import { Ignore, type Retry } from "../protocol/errors.ts";
+import type { SignatureJson } from "../protocol/signature.ts";
 import type { TaskRequest } from "../protocol/task_message.ts";
 import type { Correspondence, TaskProgress } from "./correspondence.ts";
 import type { PlannedRetry, RetryOptions } from "./retry.ts";
@@ -159,6 +160,46 @@ export class TaskContext {
   /** The id of the group that this task is a part of. */
   get group(): string | null {
     return this.#request.group;
+  }
+  /** Its place in that group, from 0 (Celery: `request.group_index`). */
+  get groupIndex(): number | null {
+    return this.#request.groupIndex;
+  }
+  /** What is called when all parts of the chord that it is a part of have ended. */
+  get chord(): SignatureJson | null {
+    return this.#request.chord;
+  }
+  /** The steps that come after it in its chain, the last one first, as Celery sends them. */
+  get chain(): readonly SignatureJson[] | null {
+    return this.#request.chain;
+  }
+  /** What is called with its result. */
+  get callbacks(): readonly SignatureJson[] | null {
+    return this.#request.callbacks;
+  }
+  /** What is called when it fails. */
+  get errbacks(): readonly SignatureJson[] | null {
+    return this.#request.errbacks;
+  }
+  /** Its stamps, see {@linkcode Signature.stamp}. */
+  get stamps(): Readonly<Record<string, unknown>> {
+    return this.#request.stamps;
+  }
+  /** How often a task has been replaced until this one, see {@linkcode TaskContext.replace}; 0 mostly. */
+  get replacedTaskNesting(): number {
+    return this.#request.replacedTaskNesting;
+  }
+  /** Whether its caller wants no result. */
+  get ignoreResult(): boolean {
+    return this.#request.ignoreResult;
+  }
+  /** Another name that its caller has given it, for logs and monitors. */
+  get shadow(): string | null {
+    return this.#request.shadow;
+  }
+  /** Who has sent it, as `gen123@host`. */
+  get origin(): string | null {
+    return this.#request.origin;
   }
   /** The queue that its caller reads replies from, if it named one. */
   get replyTo(): string | null {

@@ -2,14 +2,15 @@
  * Functions of a task that are called when one of its runs begins or ends (Celery: `before_start`, `on_success`, ...):
  * around **run**, in the isolate, before the outcome is settled.
  */
+import type { SignatureJson } from "../protocol/signature.ts";
 import type { TaskContext } from "./task_context.ts";
 import type { RegisteredTask } from "./task_definition.ts";
 
 /**
  * Hooks of a task. Each gets the context first, then Celery's arguments in Celery's order; `currentTask()` works in them,
- * too, but the run is over for all hooks except the first: they send and read no messages, and retry nothing. A promise is
- * waited for before the outcome is stored. What a hook throws is logged and changes nothing, except for `onBeforeStart`,
- * whose error is the task's.
+ * too, but the run is over for all hooks except `onBeforeStart` and `onReplace`: they send and read no messages, and retry
+ * nothing. A promise is waited for before the outcome is stored. What a hook throws is logged and changes nothing, except for
+ * these two, whose error is the task's.
  */
 export interface TaskHooks {
   /** Before its function is called (Celery: `before_start`). */
@@ -45,6 +46,11 @@ export interface TaskHooks {
     kwargs: Readonly<Record<string, unknown>>,
     info: ErrorInfo,
   ) => unknown;
+  /**
+   * When another workflow is to take its place (Celery: `on_replace`), with what it is, before that is planned. What it throws
+   * is thrown by `ctx.replace`. Unlike in Celery it need do nothing for the replacing to go on.
+   */
+  readonly onReplace?: (context: TaskContext, signature: SignatureJson) => void;
   /** After it has succeeded or failed, last of all (Celery: `after_return`); `value` is its result or error. */
   readonly onAfterReturn?: (
     context: TaskContext,
@@ -64,7 +70,14 @@ export interface ErrorInfo {
 }
 
 /** The names of all hooks. */
-export const HOOKS = ["onBeforeStart", "onSuccess", "onFailure", "onRetry", "onAfterReturn"] as const;
+export const HOOKS = [
+  "onBeforeStart",
+  "onSuccess",
+  "onFailure",
+  "onRetry",
+  "onReplace",
+  "onAfterReturn",
+] as const;
 
 /** How a run ended, for its hooks. */
 export interface RunEnd {

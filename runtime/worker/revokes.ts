@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import type { Clock, TimerHandle } from "../clock.ts";
 import type { ResultStore } from "../results/result_store.ts";
-import type { RevokedBounds, RevokedIds } from "../transport/revoked_ids.ts";
+import { isRevokedStamp, type RevokedBounds, type RevokedIds } from "../transport/revoked_ids.ts";
 
 /** Milliseconds between two looks for what this worker was not told: it may have been cut off just then. */
 const LOOK_EVERY_MS = 30_000;
@@ -30,7 +30,10 @@ export interface RevokesOptions {
 /** The revoked tasks of one worker. */
 export class Revokes {
   readonly #options: RevokesOptions;
+  /** Stamps are among them, see `revokedStamp`. */
   readonly #ids = new Set<string>();
+  /** How many of them are stamps. */
+  #stamps = 0;
   /** Heard and not kept yet. */
   readonly #unkept = new Set<string>();
   /** Whose message was dropped, and when, by the monotonic clock; oldest first. */
@@ -52,9 +55,14 @@ export class Revokes {
     return this.#ids.size;
   }
 
-  /** All of them, oldest first. */
+  /** All ids, oldest first. */
   get ids(): string[] {
-    return [...this.#ids];
+    return this.#stamps === 0 ? [...this.#ids] : [...this.#ids].filter((id) => !isRevokedStamp(id));
+  }
+
+  /** Whether there are stamps, so that those of messages have to be looked at. */
+  get hasStamps(): boolean {
+    return this.#stamps > 0;
   }
 
   has(id: string): boolean {
@@ -91,11 +99,16 @@ export class Revokes {
 
   #insert(id: string): void {
     // The newest is last.
-    this.#ids.delete(id);
+    this.#delete(id);
     this.#ids.add(id);
+    if (isRevokedStamp(id)) this.#stamps++;
     if (this.#ids.size <= this.#options.bounds.most) return;
     const [oldest] = this.#ids;
-    this.#ids.delete(oldest);
+    this.#delete(oldest);
+  }
+
+  #delete(id: string): void {
+    if (this.#ids.delete(id) && isRevokedStamp(id)) this.#stamps--;
   }
 
   async #keep(): Promise<void> {
@@ -103,7 +116,7 @@ export class Revokes {
     const ids = [...this.#unkept];
     const ended = new Set(await this.#options.ended(ids));
     for (const id of ended) {
-      this.#ids.delete(id);
+      this.#delete(id);
       this.#unkept.delete(id);
     }
     const left = ids.filter((id) => !ended.has(id));
@@ -123,7 +136,7 @@ export class Revokes {
       // Others have taken some out.
       look = await kept.read();
       const known = new Set(look.ids);
-      for (const id of this.#ids) if (!known.has(id) && !this.#unkept.has(id)) this.#ids.delete(id);
+      for (const id of this.#ids) if (!known.has(id) && !this.#unkept.has(id)) this.#delete(id);
     }
     this.#cursor = look.cursor;
   }
@@ -150,7 +163,7 @@ export class Revokes {
     await this.#kept?.remove(over);
     for (const id of over) {
       this.#taken.delete(id);
-      this.#ids.delete(id);
+      this.#delete(id);
     }
   }
 

@@ -11,6 +11,7 @@ import type { Following } from "../protocol/chord.ts";
 import { TaskRevokedError } from "../protocol/errors.ts";
 import { decodeTask, peekTask, type TaskRequest } from "../protocol/task_message.ts";
 import type { StoredResult } from "../results/result_store.ts";
+import { revokedStamps } from "../transport/revoked_ids.ts";
 import type { Delivery } from "../transport/transport.ts";
 import type { ControlledTimers, ControlledWorker, TaskInHand, TaskLimits } from "./control/command.ts";
 import type { NearTimes } from "./near_times.ts";
@@ -85,10 +86,27 @@ export class Steering implements ControlledWorker {
     if (revokes.size === 0) return deliveries;
     return deliveries.filter((delivery) => {
       const id = peekTask(delivery.text)?.id;
-      if (id === undefined || !revokes.has(id)) return true;
+      if (id === undefined || !(revokes.has(id) || this.#hasRevokedStamp(delivery))) return true;
       this.#drop(delivery, id, "revoked");
       return false;
     });
+  }
+
+  #hasRevokedStamp(delivery: Delivery): boolean {
+    const { revokes } = this.#parts;
+    return revokes.hasStamps && this.#stampsOf(delivery).some((stamp) => revokes.has(stamp));
+  }
+
+  /** As they are kept among revoked ids; none where the message can't be read. */
+  #stampsOf({ text }: Delivery): readonly string[] {
+    // Mostly there are none, and a look at the text is cheaper than to read it.
+    if (!/"stamped_headers": ?\[ ?"/.test(text)) return [];
+    const { maxMessageBytes } = this.#parts.options.settings.brokerTransportOptions;
+    try {
+      return revokedStamps(decodeTask(text, { maxBodyBytes: maxMessageBytes }).stamps);
+    } catch {
+      return [];
+    }
   }
 
   inHand(): TaskInHand[] {
@@ -109,26 +127,52 @@ export class Steering implements ControlledWorker {
   }
 
   async revoke(ids: readonly string[]): Promise<void> {
+    const wanted = new Set(ids);
     const kept = this.#parts.revokes.add(ids);
-    const { pool, near } = this.#parts;
-    for (const { delivery, phase, id } of this.#inHand(ids)) {
-      if (phase === "active") continue;
-      if (pool.withdraw(delivery) || near.withdraw(delivery)) this.#drop(delivery, id, "revoked");
-    }
+    this.#withdraw((_, id) => wanted.has(id));
     await kept;
   }
 
   async terminate(ids: readonly string[]): Promise<readonly string[]> {
+    const wanted = new Set(ids);
     const kept = this.#parts.revokes.add(ids);
+    const ended = this.#end((_, id) => wanted.has(id));
+    await kept;
+    return ended;
+  }
+
+  async revokeStamped(
+    stamps: Readonly<Record<string, unknown>>,
+    terminate: boolean,
+  ): Promise<readonly string[]> {
+    const wanted = new Set(revokedStamps(stamps));
+    const kept = this.#parts.revokes.add([...wanted]);
+    const isWanted = (delivery: Delivery) => this.#stampsOf(delivery).some((stamp) => wanted.has(stamp));
+    if (!terminate) this.#withdraw(isWanted);
+    const ended = terminate ? this.#end(isWanted) : [];
+    await kept;
+    return ended;
+  }
+
+  /** Drops what has not started here. */
+  #withdraw(isWanted: (delivery: Delivery, id: string) => boolean): void {
+    const { pool, near } = this.#parts;
+    for (const { delivery, phase, id } of this.#inHand(isWanted)) {
+      if (phase === "active") continue;
+      if (pool.withdraw(delivery) || near.withdraw(delivery)) this.#drop(delivery, id, "revoked");
+    }
+  }
+
+  /** Drops it, and ends what runs. */
+  #end(isWanted: (delivery: Delivery, id: string) => boolean): readonly string[] {
     const { pool, near } = this.#parts;
     const ended = new Set<string>();
-    for (const { delivery, id } of this.#inHand(ids)) {
+    for (const { delivery, id } of this.#inHand(isWanted)) {
       const answer = near.withdraw(delivery) ? "taken" : pool.end(delivery, `${id} was terminated`);
       if (answer === "late") continue;
       ended.add(id);
       this.#drop(delivery, id, answer === "ended" ? "terminated" : "revoked");
     }
-    await kept;
     return [...ended];
   }
 
@@ -140,11 +184,12 @@ export class Steering implements ControlledWorker {
     this.#parts.stop();
   }
 
-  #inHand(ids: readonly string[]): (TaskInHand & { readonly id: string })[] {
-    const wanted = new Set(ids);
+  #inHand(
+    isWanted: (delivery: Delivery, id: string) => boolean,
+  ): (TaskInHand & { readonly id: string })[] {
     return this.inHand().flatMap((task) => {
       const id = peekTask(task.delivery.text)?.id;
-      return id !== undefined && wanted.has(id) ? [{ ...task, id }] : [];
+      return id !== undefined && isWanted(task.delivery, id) ? [{ ...task, id }] : [];
     });
   }
 
@@ -153,12 +198,12 @@ export class Steering implements ControlledWorker {
     const { revokes, notices, conclude } = this.#parts;
     revokes.took(id);
     notices.revoked(peekTask(delivery.text)?.task ?? "", id, why);
-    const { result, following } = this.#end(delivery, why);
+    const { result, following } = this.#revokedEnd(delivery, why);
     conclude(delivery, result, following);
   }
 
   /** What is stored of it, and the parts of chords that end with it. */
-  #end(delivery: Delivery, why: string): { result?: StoredResult; following?: Following } {
+  #revokedEnd(delivery: Delivery, why: string): { result?: StoredResult; following?: Following } {
     const { options, tasks, outcomes, aftermath } = this.#parts;
     let request: TaskRequest;
     try {

@@ -138,6 +138,25 @@ for (const [name, start] of Object.entries(brokers)) {
       await assert.rejects(running.get({ timeout: 30 }), REVOKED);
     });
 
+    it("each revokes by stamps what the other runs", async () => {
+      const told = await py.json<Record<string, { ok: string }>[]>(
+        `app.control.revoke_by_stamped_headers({"order": ["a"]}, reply=True, destination=["ours@test"], timeout=20)`,
+      );
+      assert.match(told[0]["ours@test"].ok, /flagged as revoked, but not terminated/);
+      await assert.rejects(
+        py.run(`
+stamped = task("tasks.add").s(1, 2)
+stamped.stamp(order="a")
+stamped.apply_async().get(timeout=30)`),
+        REVOKED,
+      );
+      const here = { reply: true, destination: ["theirs@test"], timeout: 20 };
+      await app.control.revokeByStampedHeaders({ order: "b" }, here);
+      const stamped = (order: string) => app.signature<number>("py.add", [1, 2]).stamp({ order }).delay();
+      await assert.rejects(stamped("b").get({ timeout: 30 }), REVOKED);
+      assert.equal(await stamped("c").get({ timeout: 30 }), 3);
+    });
+
     it("what was revoked stays so when our worker is started again", async () => {
       const id = uid();
       await app.control.revoke(id, { reply: true, destination: ["ours@test"], timeout: 20 });

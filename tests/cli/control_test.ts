@@ -41,6 +41,17 @@ describe("celeriac control", () => {
     await next.stop();
   });
 
+  it("revoke_by_stamped_headers holds without a worker, for stamps that are texts or numbers", async () => {
+    const none = await celeriac(...["control", "revoke_by_stamped_headers", "order=4711", "-t", "0.1"]);
+    assert.match(none.stderr, /no worker answered in 0.1 s/);
+    const revoked = ["4711", 4711].map((order) => shop.jobs.echo.s(1).stamp({ order }).delay());
+    const worker = await shop.worker("-c", "1", "-n", "w0@test");
+    for (const result of revoked) await wasRevoked(result, "revoked");
+    const wrong = await celeriac(...["control", "revoke_by_stamped_headers", "order"]);
+    assert.deepEqual([wrong.code, /order is no NAME=VALUE/.test(wrong.stderr)], [2, true]);
+    await worker.stop();
+  });
+
   it("revoke --terminate ends what runs", async () => {
     const worker = await shop.worker("-c", "1", "-n", "w3@test");
     const gate = shop.gate();

@@ -125,6 +125,48 @@ describe("a task that is revoked", () => {
   });
 });
 
+describe("tasks with a stamp that is revoked", () => {
+  it("never run, received or still to come; others do", async () => {
+    const { app, ran, idle, advance } = await start();
+    const say = (word: string, stamps: Record<string, unknown>, countdown = 0) =>
+      app.signature("t.say", [word]).stamp(stamps).applyAsync({ countdown });
+    const near = say("near", { order: "a", line: 3 }, 3), listed = say("listed", { order: ["x", "b"] }, 3);
+    const other = say("other", { order: "c" }, 3);
+    await idle();
+    assert.deepEqual(await app.control.revokeByStampedHeaders({ order: ["a", "b"] }, HERE), {
+      "celery@testing": { ok: 'headers {"order":["a","b"]} flagged as revoked, but not terminated' },
+    });
+    for (const gone of [near, listed, say("late", { order: "a" })]) await revokedError(gone);
+    await say("of another name", { customer: "a" });
+    await advance(3);
+    await other;
+    assert.deepEqual(ran, ["of another name", "other"]);
+    assert.deepEqual(await app.inspect.revoked(HERE), { "celery@testing": [] });
+    const wrong = await app.control.broadcast("revoke_by_stamped_headers", { headers: [3] }, HERE);
+    assert.match(JSON.stringify(wrong), /error.*headers must be stamps/);
+    await assert.rejects(app.control.revokeByStampedHeaders({ order: [] }), TypeError);
+  });
+
+  it("are ended where they run, those of this order alone, and stay revoked for a worker that starts later", async () => {
+    const { app, worker, close } = setUp();
+    open.push(close);
+    await app.control.revokeByStampedHeaders({ order: "a" });
+    const late = app.signature("tasks.add", [1, 2]).stamp({ order: "a" }).delay();
+    const started = await worker([TASKS], { concurrency: 2 });
+    await revokedError(late);
+    const [one, other] = ["b", "c"].map((order) =>
+      app.signature("tasks.wait", [order === "b" ? 60_000 : 300]).stamp({ order }).delay()
+    );
+    await eventually(() => assert.equal(started.running, 2));
+    await app.control.revokeByStampedHeaders({ order: "c" });
+    const here = { destination: ["celery@test0"], reply: true };
+    const replies = await app.control.revokeByStampedHeaders({ order: "b" }, { ...here, terminate: true });
+    assert.deepEqual(replies, { "celery@test0": { ok: 'headers {"order":"b"} revoked' } });
+    assert.equal((await revokedError(one)).message, "terminated");
+    assert.equal(await within(10_000, other, "the other task"), 300);
+  });
+});
+
 describe("a task that is terminated while it runs", () => {
   for (const [name, args] of [["tasks.busy", [60_000]], ["tasks.wait", [60_000]]] as const) {
     it(`is ended with its isolate, and others go on (${name})`, async () => {

@@ -46,6 +46,11 @@ const t = {
   },
   told: (id: string) => void seen.push(["told", id]),
   who: task({ bind: true }, (ctx) => [ctx.id, ctx.parentId, ctx.rootId, ctx.group]),
+  place: task({ bind: true }, (ctx, ..._: unknown[]) => ({
+    place: [ctx.groupIndex, ctx.chord?.task ?? null, ctx.stamps, ctx.replacedTaskNesting],
+    after: [ctx.chain, ctx.callbacks, ctx.errbacks].map((each) => each?.map(({ task }) => task) ?? null),
+    call: [ctx.ignoreResult, ctx.shadow, /^gen\d+@/.test(ctx.origin!)],
+  })),
   again: task({ bind: true }, (ctx, x: number) => {
     if (ctx.retries < 2) throw ctx.retry({ countdown: 0 });
     return x;
@@ -99,6 +104,21 @@ describe("a chain", () => {
     assert.deepEqual(meta.children, [[[second.id, null], null]]);
     const [child] = await app.AsyncResult(first.id).children;
     assert.deepEqual(await child, [second.id, first.id, first.id, null]);
+  });
+
+  it("tells each task where it stands, and what comes after it", async () => {
+    const { f } = await start();
+    const marked = f.place.s().set({ shadow: "shown" }).link(f.note.s()).linkError(f.told.s());
+    const result = chain(marked.stamp({ customer: "c1" }), f.note.s(), f.note.s()).delay();
+    const values = (await result.parent!.parent!.get()) as unknown;
+    assert.deepEqual(values, {
+      place: [null, null, { customer: "c1" }, 0],
+      after: [["t.note", "t.note"], ["t.note"], ["t.told"]],
+      call: [false, "shown", true],
+    });
+    const parts = chord([f.place.s(), f.place.s()], f.note.s()).delay().parent as GroupResult;
+    const [, second] = await parts as unknown as { place: unknown }[];
+    assert.deepEqual(second.place, [1, "t.note", {}, 0]);
   });
 
   it("of one step is that step, and arguments of the call come first", async () => {

@@ -46,6 +46,19 @@ const t = {
     if (times === 0) return 7;
     return ctx.replace(defaultApp().signature<number>("t.again", [times - 1]));
   }),
+  watched: task(
+    { bind: true, onReplace: ({ id }, { task }) => void seen.push(["replaced", id, task]) },
+    (ctx): number => ctx.replace(f().add.s(1, 2)),
+  ),
+  forbidden: task(
+    {
+      bind: true,
+      onReplace: () => {
+        throw new RangeError("not this one");
+      },
+    },
+    (ctx): number => ctx.replace(f().add.s(1, 2)),
+  ),
   caught: task({ bind: true }, (ctx): number => {
     try {
       return ctx.replace(f().add.s(1, 2));
@@ -117,6 +130,14 @@ describe("a task that is replaced", () => {
     assert.deepEqual(await f.becomes("group", 3), [4, 6]);
     assert.deepEqual(await f.becomes("chain of a group", 3), [5, 8]);
     assert.equal(await f.becomes("chord", 3), 10);
+  });
+
+  it("tells its hook what takes its place, which may forbid it", async () => {
+    const { f } = await start();
+    const result = f.watched();
+    assert.equal(await result, 3);
+    assert.deepEqual(seen, [["replaced", result.id, "t.add"]]);
+    await assert.rejects(f.forbidden().get(), { name: "RangeError", message: "not this one" });
   });
 
   it("keeps its place in the tree, and in its chain", async () => {

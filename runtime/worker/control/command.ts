@@ -60,6 +60,11 @@ export interface ControlledWorker {
   revoke(ids: readonly string[]): Promise<void>;
   /** Ends those that run, too; tells which ran or waited here. */
   terminate(ids: readonly string[]): Promise<readonly string[]>;
+  /**
+   * Lets no task run any more that has one of these stamps, each with its value or a list of values; with `terminate` those
+   * that run end, and the answer has their ids. Resolves when that is kept.
+   */
+  revokeStamped(stamps: Readonly<Record<string, unknown>>, terminate: boolean): Promise<readonly string[]>;
   /** Sets a task's limits from its next run on; tells whether there is such a task. */
   limit(task: string, limits: TaskLimits): boolean;
   readonly timers: ControlledTimers;
@@ -158,4 +163,15 @@ export function limit(value: unknown): number | null {
 /** Anything. */
 export function any(value: unknown): unknown {
   return value;
+}
+
+/** Stamps by their names, each with its value or a list of values; as a command line has them, too: `["name=value"]`. */
+export function stamps(value: unknown): Readonly<Record<string, unknown>> {
+  if (Array.isArray(value) && value.every((word) => typeof word === "string" && word.includes("="))) {
+    return Object.fromEntries(value.map((word: string) => word.split(/=(.*)/s, 2)));
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new ArgumentError("must be stamps by their names");
 }

@@ -1,10 +1,12 @@
-/** `revoke` and `terminate`: tasks that are not to run any more. */
+/** `revoke`, `revoke_by_stamped_headers` and `terminate`: tasks that are not to run any more. */
+import { stringifyPythonJson } from "../../protocol/python_json.ts";
 import {
   type Command,
   command,
   type ControlledWorker,
   flag,
   ids,
+  stamps,
   type Surroundings,
   textOrNull,
 } from "./command.ts";
@@ -36,12 +38,31 @@ async function revokeTasks(
   return { ok: `terminate: ${ended.join(", ")}` };
 }
 
+async function revokeStamped(
+  worker: ControlledWorker,
+  headers: Readonly<Record<string, unknown>>,
+  terminate: boolean,
+  { log }: Surroundings,
+): Promise<unknown> {
+  const ended = await worker.revokeStamped(headers, terminate);
+  const text = stringifyPythonJson(headers);
+  log("info", `Revoked by stamps: ${text}`);
+  if (!terminate) return { ok: `headers ${text} flagged as revoked, but not terminated` };
+  if (ended.length === 0) return { ok: `headers ${text} were not terminated` };
+  log("info", `Terminated: ${ended.join(", ")}`);
+  return { ok: `headers ${text} revoked` };
+}
+
 /** By their names in Celery. */
 export const revokeCommands: Readonly<Record<string, Command>> = {
   revoke: command(
     { task_id: ids, terminate: flag, signal: signalOrNull },
     (worker, { task_id, terminate, signal }, around) =>
       revokeTasks(worker, task_id, terminate, signal, around),
+  ),
+  revoke_by_stamped_headers: command(
+    { headers: stamps, terminate: flag },
+    (worker, { headers, terminate }, around) => revokeStamped(worker, headers, terminate, around),
   ),
   terminate: command(
     { task_id: ids, signal: signalOrNull },
