@@ -2,7 +2,6 @@
  * The scheduler: it **publishes** tasks at their times, again and again. Any number of them may run; the broker says who
  * sends which entry (`place.ts`), and what is sent is sent for one time once. Read {@linkcode Beat} from `#run` on.
  */
-import { getLogger } from "@logtape/logtape";
 import { type Clock, orAborted, systemClock } from "../clock.ts";
 import { readEnvironment } from "../config/environment.ts";
 import { resolveSettings } from "../config/resolve.ts";
@@ -10,18 +9,19 @@ import type { Schedule } from "../config/schedule.ts";
 import type { Settings } from "../config/settings.ts";
 import { findModules } from "../isolate/load_modules.ts";
 import { withResolvers } from "../platform.ts";
-import { BrokerUnavailableError } from "../transport/transport.ts";
-import { type Entry, type GivenSchedule, readEntries, readScheduleFile } from "./entries.ts";
+import { Agenda, type BeatEntry, type Item, sendingOf, setLast } from "./agenda.ts";
+import { type GivenSchedule, readEntries, readScheduleFile } from "./entries.ts";
 import { exportedSchedules } from "./exported_schedules.ts";
-import { lookAt } from "./occurrence.ts";
-import { openPlace, type Place, type PlaceOptions, type Sending, type Wanted } from "./place.ts";
+import { BeatNotices } from "./notices.ts";
+import { openPlace, type Place, type PlaceOptions, type Sending } from "./place.ts";
 
-const log = getLogger(["celeriac", "beat"]);
+export type { BeatEntry };
 
 /** Milliseconds between two tries while the broker is away, at first and at most. */
 const PAUSE = { first: 250, longest: 5_000 };
 /** So many leases late is late because a scheduler died, and counts as in time. */
 const LATE = 2;
+const NOTHING: ReadonlyMap<string, number> = new Map();
 
 /** What a scheduler is started with. */
 export interface BeatOptions {
@@ -46,37 +46,6 @@ export interface BeatOptions {
   readonly clock?: Clock;
   /** Randomness, for tests; as `Math.random`. */
   readonly random?: () => number;
-}
-
-/** An entry as others see it. */
-export interface BeatEntry {
-  /** Its name in the schedule. */
-  readonly name: string;
-  /** The task's name. */
-  readonly task: string;
-  /** When it runs, in words. */
-  readonly schedule: string;
-  /** By the clock of which zone, where a clock matters. */
-  readonly timezone: string | undefined;
-  /** Where it was given: a file, or `the settings`. */
-  readonly from: string;
-  /** The last time that it was sent for, or else when it was first seen; as far as this scheduler knows. */
-  readonly last: Date | undefined;
-  /**
-   * When it runs next; undefined when it does not. That is now, where a time was missed that is made up for. Without a last
-   * time it is what it would be if it began now.
-   */
-  readonly next: Date | undefined;
-}
-
-/** What is known of an entry. Times are milliseconds since 1970. */
-interface State {
-  readonly entry: Entry;
-  /** The last time as the broker keeps it; undefined while another scheduler holds the entry. */
-  kept: number | undefined;
-  /** The last time, which may be one that was missed and is not made up for. */
-  last: number;
-  next: number;
 }
 
 /**
@@ -104,7 +73,10 @@ export class Beat implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #ended: PromiseWithResolvers<void>;
   readonly #stopping = new AbortController();
-  #states = new Map<string, State>();
+  readonly #notices = new BeatNotices();
+  /** Milliseconds that are not taken for missed. */
+  readonly #late: number;
+  #agenda: Agenda;
   #place: Place | undefined;
   /** By the monotonic clock: when the place is looked at again. */
   #lookAt = -Infinity;
@@ -113,9 +85,6 @@ export class Beat implements AsyncDisposable {
   #wake: () => void = () => {};
   #isWoken = false;
   #failures = 0;
-  /** How much was held at the last look, and what was said of it. */
-  #seen = -1;
-  #told = "";
 
   /** Takes its options; {@linkcode Beat.start} does the rest. */
   constructor(options: BeatOptions = {}) {
@@ -123,26 +92,15 @@ export class Beat implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#settings = options.settings ??
       resolveSettings({ from: "the environment", settings: readEnvironment().settings });
+    this.#late = LATE * this.#settings.beatLease * 1000;
+    this.#agenda = new Agenda(this.#late);
     this.#ended = withResolvers();
     this.done = this.#ended.promise;
   }
 
   /** The schedule, once it is loaded; with the next times. */
   get entries(): readonly BeatEntry[] {
-    const now = this.#clock.now();
-    return [...this.#states.values()].map(({ entry, kept }) => {
-      const { name, task, timetable, from } = entry;
-      const next = nextTime(entry, kept ?? timetable.first(now), now, this.#late);
-      return {
-        name,
-        task,
-        schedule: timetable.text,
-        timezone: timetable.timezone,
-        from,
-        last: kept === undefined ? undefined : new Date(kept),
-        next: next === Infinity ? undefined : new Date(next),
-      };
-    });
+    return this.#agenda.list(this.#clock.now());
   }
 
   /**
@@ -156,8 +114,7 @@ export class Beat implements AsyncDisposable {
     const place = await this.#openPlace();
     try {
       await place.connect();
-      const last = await place.read(this.#wanted(this.#clock.now()));
-      for (const [key, state] of this.#states) state.kept = last.get(key);
+      this.#agenda.know(await place.read(this.#agenda.wanted(this.#clock.now())));
     } finally {
       await place[Symbol.asyncDispose]();
     }
@@ -203,12 +160,7 @@ export class Beat implements AsyncDisposable {
     ];
     const files = await findModules(modules.filter((name) => !plain.includes(name)), { prefix });
     const exported = files.length === 0 ? [] : await exportedSchedules(files, this.#settings);
-    const states = readEntries(exported, given, this.#settings).map((entry): [string, State] => {
-      const before = this.#states.get(entry.key);
-      const same = before?.entry.timetable.text === entry.timetable.text ? before : undefined;
-      return [entry.key, same ? { ...same, entry } : { entry, kept: undefined, last: 0, next: Infinity }];
-    });
-    this.#states = new Map(states);
+    this.#agenda = new Agenda(this.#late, readEntries(exported, given, this.#settings), this.#agenda);
     this.#look();
   }
 
@@ -236,12 +188,6 @@ export class Beat implements AsyncDisposable {
     });
   }
 
-  #wanted(now: number): Wanted[] {
-    return [...this.#states.values()].map(({ entry: { key, queue, timetable } }) => (
-      { key, queue, timetable: timetable.text, first: timetable.first(now) }
-    ));
-  }
-
   async #run(place: Place): Promise<void> {
     while (this.#phase === "running") {
       let pause: number;
@@ -263,108 +209,66 @@ export class Beat implements AsyncDisposable {
 
   /** Looks which entries are this scheduler's to send. */
   async #hold(place: Place): Promise<void> {
-    const now = this.#clock.now();
     this.#isWoken = false;
-    const states = this.#states;
-    const { held, again } = await place.hold(this.#wanted(now));
+    const agenda = this.#agenda;
+    const { held, again } = await place.hold(agenda.wanted(this.#clock.now()));
     this.#lookAt = this.#isWoken ? -Infinity : this.#clock.monotonic() + again;
-    for (const [key, state] of states) {
-      const kept = held.get(key);
-      if (kept !== undefined && kept !== state.kept) setLast(state, kept);
-      state.kept = kept;
-    }
-    this.#tellHeld(held.size);
+    agenda.hold(held);
+    this.#notices.held(held.size, this.#agenda.size);
   }
 
   async #sendDue(place: Place): Promise<void> {
     const now = this.#clock.now();
-    const batch: { state: State; sending: Sending }[] = [];
-    for (const state of this.#states.values()) {
-      const at = this.#dueTime(state, now);
+    const batch: { item: Item; sending: Sending }[] = [];
+    for (const item of this.#agenda.ripe(now)) {
+      const at = this.#dueTime(item, now);
       if (at === undefined) continue;
-      const { key, queue, timetable, message } = state.entry;
-      const wanted = { key, queue, timetable: timetable.text, first: timetable.first(now) };
       try {
-        batch.push({ state, sending: { ...wanted, before: state.kept!, at, message: message(at, now) } });
+        batch.push({ item, sending: sendingOf(item, at, now) });
       } catch (error) {
-        this.#tellUnsent(state, at, error as Error);
+        this.#passOver(item, at, error as Error);
       }
     }
     if (batch.length === 0) return;
     const sent = await place.send(batch.map(({ sending }) => sending));
-    for (const [i, { state, sending }] of batch.entries()) {
+    for (const [i, { item, sending: { at, message } }] of batch.entries()) {
       const outcome = sent[i];
       if (outcome === "lost") {
-        state.kept = undefined;
+        item.kept = undefined;
         this.#look();
-        continue;
-      }
-      if (outcome !== "sent") {
-        this.#tellUnsent(state, sending.at, outcome);
-        continue;
-      }
-      state.kept = sending.at;
-      setLast(state, sending.at);
-      const { name, task } = state.entry;
-      const due = new Date(sending.at).toISOString();
-      const late = now - sending.at > this.#late ? `, due at ${due}` : "";
-      log.info(`Scheduler: Sending due task ${name} (${task})${late}`, {
-        entry: name,
-        task,
-        id: sending.message.correlationId,
-        due,
-      });
+      } else if (outcome === "sent") {
+        item.kept = at;
+        setLast(item, at);
+        this.#notices.sent(item.entry, message.correlationId, at, now - at > this.#late);
+      } else this.#passOver(item, at, outcome);
     }
   }
 
   /** It is the fault of this one entry, and would be the same if it were tried again. */
-  #tellUnsent(state: State, at: number, { message }: Error): void {
-    const { name, task } = state.entry;
-    log.error(`Scheduler: ${name} (${task}) could not be sent: ${message}`, { entry: name, task });
-    setLast(state, at);
+  #passOver(item: Item, at: number, error: Error): void {
+    this.#notices.unsent(item.entry, error);
+    setLast(item, at);
   }
 
   /** The time for which an entry is to be sent now. */
-  #dueTime(state: State, now: number): number | undefined {
-    const { entry, kept, last, next } = state;
-    if (kept === undefined || now < next && last - now <= entry.timetable.ahead) return undefined;
-    const look = lookAt(entry.timetable, last, now, { catchUp: entry.catchUp, late: this.#late });
-    switch (look.kind) {
-      case "due":
-        return look.at;
-      case "missed":
-        log.info(
-          `Scheduler: ${entry.name} was missed at ${new Date(look.at).toISOString()}; it is not made up for.`,
-        );
-        setLast(state, look.at);
-        break;
-      case "anew":
-        log.warning(
-          `Scheduler: ${entry.name} was last sent for ${
-            new Date(last).toISOString()
-          }, which has not come yet: ` +
-            `the clock was set back. It begins anew.`,
-        );
-        setLast(state, look.first);
-        break;
+  #dueTime(item: Item, now: number): number | undefined {
+    const look = this.#agenda.look(item, now);
+    if (look.kind === "due") return look.at;
+    if (look.kind === "missed") {
+      this.#notices.missed(item.entry, look.at);
+      setLast(item, look.at);
+    } else if (look.kind === "anew") {
+      this.#notices.setBack(item.entry, item.last);
+      setLast(item, look.first);
     }
     return undefined;
   }
 
-  /** Milliseconds that are not taken for missed. */
-  get #late(): number {
-    return LATE * this.#settings.beatLease * 1000;
-  }
-
   /** Milliseconds until the next round. */
   #untilNext(): number {
-    let next = Infinity;
-    for (const state of this.#states.values()) {
-      if (state.kept !== undefined && state.next < next) next = state.next;
-    }
     const { beatMaxLoopInterval } = this.#settings;
     const pause = Math.min(
-      next - this.#clock.now(),
+      this.#agenda.next - this.#clock.now(),
       this.#lookAt - this.#clock.monotonic(),
       beatMaxLoopInterval === 0 ? Infinity : beatMaxLoopInterval * 1000,
     );
@@ -396,36 +300,12 @@ export class Beat implements AsyncDisposable {
     if (this.#failures === 0) this.#wakeUp();
   }
 
-  #tellHeld(held: number): void {
-    const all = this.#states.size;
-    const entries = all === 1 ? "entry" : "entries";
-    const text = held === all
-      ? `sends ${all} ${entries}`
-      : held === 0
-      ? `stands by: another one sends ${all} ${entries}`
-      : `sends ${held} of ${all} ${entries}; another one sends the rest`;
-    // Less than all may be more in a moment: it is said when it is still so.
-    const lasts = held === all || held === this.#seen;
-    this.#seen = held;
-    if (!lasts || text === this.#told || all === 0) return;
-    this.#told = text;
-    log.info(`Scheduler: this one ${text}.`);
-  }
-
+  /** Gives the milliseconds until the next try. */
   #tellAway(place: Place, error: unknown): number {
     this.#lookAt = -Infinity;
-    for (const state of this.#states.values()) state.kept = undefined;
+    this.#agenda.know(NOTHING);
+    if (this.#failures++ === 0) this.#notices.away(place.name, error);
     const { first, longest } = PAUSE;
-    if (this.#failures++ === 0) {
-      const why = error instanceof Error ? error.message : String(error);
-      const isAway = error instanceof BrokerUnavailableError;
-      const rest = why.startsWith(`${place.name}: `) ? why.slice(place.name.length + 2) : why;
-      log.error(
-        isAway
-          ? `Lost ${place.name}, trying again until it is back: ${rest}`
-          : `Scheduler: ${why}. Trying again until that is mended.`,
-      );
-    }
     const random = (this.#options.random ?? Math.random)();
     return Math.min(longest, first * 2 ** (this.#failures - 1)) * (0.5 + random / 2);
   }
@@ -433,7 +313,7 @@ export class Beat implements AsyncDisposable {
   #tellBack(place: Place): void {
     if (this.#failures === 0) return;
     this.#failures = 0;
-    log.info(`Connected to ${place.name} again.`);
+    this.#notices.back(place.name);
   }
 
   async #close(): Promise<void> {
@@ -441,27 +321,8 @@ export class Beat implements AsyncDisposable {
     try {
       await this.#place?.[Symbol.asyncDispose]();
     } catch (error) {
-      log.warning(`Scheduler: ${error}`);
+      this.#notices.unclosed(error);
     }
     this.#ended.resolve();
   }
-}
-
-function nextTime({ timetable, catchUp }: Entry, last: number, now: number, late: number): number {
-  const look = lookAt(timetable, last, now, { catchUp, late });
-  switch (look.kind) {
-    case "due":
-      return now;
-    case "wait":
-      return look.next;
-    case "missed":
-      return timetable.next(look.at);
-    case "anew":
-      return timetable.next(look.first);
-  }
-}
-
-function setLast(state: State, last: number): void {
-  state.last = last;
-  state.next = state.entry.timetable.next(last);
 }

@@ -179,7 +179,8 @@ export class BeatProcess {
   async #reload(patterns: readonly string[], prefix: string | undefined): Promise<void> {
     const { Reloader } = await import("../worker/reload.ts");
     const reloader = new Reloader({
-      patterns,
+      patterns: patterns.filter((name) => !name.endsWith(".json")),
+      files: patterns.filter((name) => name.endsWith(".json")),
       prefix,
       clock: systemClock,
       load: async (_modules, changed) => {

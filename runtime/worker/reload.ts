@@ -5,7 +5,8 @@
 import { type FSWatcher, watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import process from "node:process";
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { type Clock, sleep, type TimerHandle } from "../clock.ts";
 import { findModules, type ModuleFile } from "../isolate/load_modules.ts";
 import { type Digests, EMPTY, foldersOf, Sources } from "./sources.ts";
@@ -25,6 +26,8 @@ const REST = 20;
 export interface ReloaderOptions {
   /** Files, folders and globs of task modules. */
   readonly patterns: readonly string[];
+  /** Files that are watched beside them. Default none. */
+  readonly files?: readonly string[];
   readonly prefix?: string;
   readonly clock: Clock;
   /** Loads the modules; `changed` names the files that have changed since the last success. */
@@ -74,7 +77,14 @@ export class Reloader {
   }
 
   async #find(): Promise<ModuleFile[]> {
-    return await findModules(this.#options.patterns, { prefix: this.#options.prefix, cwd: this.#cwd });
+    const { patterns, files = [], prefix } = this.#options;
+    const modules = await findModules(patterns, { prefix, cwd: this.#cwd });
+    const others = files.map((path) => ({
+      url: pathToFileURL(resolve(this.#cwd, path)).href,
+      path,
+      name: path,
+    }));
+    return [...modules, ...others];
   }
 
   /** Something has happened: a look is taken once it is quiet. */
