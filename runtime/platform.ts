@@ -103,6 +103,14 @@ export interface ProgramCall {
 }
 
 /**
+ * An executable that has been replaced or removed while it runs, by an upgrade, starts itself all the same and not what
+ * lies in its place now.
+ */
+const OWN_EXECUTABLE = insideBun !== undefined && process.platform === "linux"
+  ? "/proc/self/exe"
+  : process.execPath;
+
+/**
  * How this program is started once more, on the same runtime with the same flags, with `args` as its command line. With
  * `heapLimit` (bytes) its heap is bounded, as far as the runtime can do that: Deno then ends the process that needs more,
  * Bun only collects garbage in time.
@@ -110,7 +118,7 @@ export interface ProgramCall {
 export function ownProgram(args: readonly string[], heapLimit?: number): ProgramCall {
   const before = isOneFile ? [] : [...(deno ? denoFlags() : bunFlags()), fileURLToPath(programFile("main"))];
   const env = heapLimit === undefined ? process.env : { ...process.env, ...heapBounds(heapLimit) };
-  return { command: process.execPath, args: [...before, ...args], env };
+  return { command: OWN_EXECUTABLE, args: [...before, ...args], env };
 }
 
 function heapBounds(bytes: number): Record<string, string> {

@@ -8,6 +8,7 @@
  * that none waits there behind a task that computes. When the child dies, what was handed over counts as running.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
 import { type Clock, systemClock } from "../clock.ts";
 import { ownProgram } from "../platform.ts";
 import { ClaimBoard, type Job } from "./claim_board.ts";
@@ -69,6 +70,8 @@ export class ChildProcessIsolate implements Isolate {
     const { command, args, env } = ownProgram([ISOLATE_PROCESS], this.#memoryLimit);
     const child = this.#child = spawn(command, args, {
       env,
+      // As people see it in lists of processes.
+      argv0: process.execPath,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       serialization: "advanced",
     });

@@ -1,9 +1,11 @@
 /** The executable of `make build`, alone in an empty folder, with task modules beside it that it has never seen. */
 import assert from "node:assert/strict";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type RedisServer, startRedis } from "../servers/redis.ts";
 import type { TestWorker } from "../servers/worker.ts";
-import { Machine } from "./machine.ts";
+import { Machine, run } from "./machine.ts";
 
 const tasks = `import { task } from "celeriac";
 import { startTesting } from "celeriac/testing";
@@ -159,6 +161,19 @@ describe("one executable file", () => {
       });
     });
   }
+
+  it("runs tasks in processes of their own also when it has been replaced meanwhile", async () => {
+    const broker = "sqlite:./replaced.db";
+    const worker = await machine.worker("-A", "shop.ts", "-b", broker, "-c", "1");
+    const place = join(machine.path, "celeriac"), aside = join(machine.path, "aside");
+    await rename(place, aside);
+    await writeFile(place, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const line = ["call", "shop.apart", "-b", broker, "--timeout", "20"];
+    const { code, stderr } = await run(aside, line, { cwd: machine.path, env: {} });
+    await rename(aside, place);
+    assert.equal(code, 0, stderr);
+    assert.equal(await worker.stop(), 0);
+  });
 
   it("reads settings that import celeriac", async () => {
     await machine.write({
