@@ -10,7 +10,7 @@ BULLMQ := bench/bullmq/node_modules/.package-lock.json
 help: ## Say what one can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Install what the checkout needs, Deno and Bun among it; all other targets do so by themselves
+install: $(INSTALLED) ## Install what the checkout needs, Deno and Bun too (all targets do so)
 
 demo: $(INSTALLED) ## Run real tasks on a real worker, with nothing but this checkout
 	@$(DENO) run -A --no-check examples/demo.ts
@@ -49,12 +49,15 @@ fmt: $(INSTALLED) ## Format all files
 	$(DENO) fmt
 
 # The two runtimes come as npm packages; their programs are put in place by install scripts, which npm may have been
-# told not to run.
-$(INSTALLED): package-lock.json
+# told not to run, here or by hand before.
+SOUND := $(shell test -x $(DENO) && $(BUN) --version >/dev/null 2>&1 && echo yes)
+$(INSTALLED): package-lock.json $(if $(SOUND),,FORCE)
 	npm ci --no-fund --no-audit --loglevel=error
 	@test -x $(DENO) || node node_modules/deno/install.cjs
-	@test -x $(BUN) || node node_modules/bun/install.js
+	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $@
+
+FORCE:
 
 # A peer of the bench, which nothing else needs.
 $(BULLMQ): bench/bullmq/package-lock.json
