@@ -88,6 +88,8 @@ export class Revokes {
 
   /** A message of that task was dropped: the id is needed for no longer than the same message may come again. */
   took(id: string): void {
+    // The latest is last.
+    this.#taken.delete(id);
     this.#taken.set(id, this.#options.clock.monotonic());
   }
 

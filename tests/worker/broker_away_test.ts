@@ -24,7 +24,18 @@ it("a worker whose grace is over while Redis is away says that what has ended ru
   const redis = await startRedis();
   const app = new App({ broker: redis.url });
   try {
-    const args = ["-A", "tests/worker/limited.ts", "-b", redis.url, "-c", "1", "-l", "info", "--grace", "0.1"];
+    const args = [
+      "-A",
+      "tests/worker/limited.ts",
+      "-b",
+      redis.url,
+      "-c",
+      "1",
+      "-l",
+      "info",
+      "--grace",
+      "0.1",
+    ];
     const worker = await startWorker(args);
     await app.sendTask("limited.alone", [500]).published;
     await worker.line(/alone/);
