@@ -27,6 +27,7 @@ import type { ResultSource } from "./async_result.ts";
 import { EagerChords } from "./eager_chords.ts";
 import { type EagerResult, EagerResults } from "./eager_results.ts";
 import { EagerTimers } from "./eager_timers.ts";
+import { knownTask } from "./known_tasks.ts";
 import { Messages } from "./messages.ts";
 
 const log = getLogger(["celeriac", "task"]);
@@ -128,7 +129,12 @@ export class Eager {
   run(id: string, name: string, message: WireMessage, own?: RegisteredTask): Promise<void> {
     const result = this.expect(id);
     const run: Run = { result, text: encodeEnvelope(message), count: 0 };
-    if (own !== undefined && !this.#tasks.has(name)) this.#add(own);
+    if (!this.#tasks.has(name)) {
+      // What follows in a workflow has only its name: its signature was made here.
+      const known = knownTask(name);
+      const task = own ?? (known && { name, module: name, ...known });
+      if (task !== undefined) this.#add(task);
+    }
     if (!this.#knows(name)) return this.#startWhenIncluded(name, run);
     this.#start(run);
     if (this.#settings.taskEagerPropagates && result.thrown) throw result.thrown.error;
@@ -271,7 +277,7 @@ function notRegistered(name: string, known: readonly string[]): NotRegistered {
   const meant = nearest(name, known);
   const error = new NotRegistered(name);
   error.message +=
-    `${meant === undefined ? "" : `; did you mean "${meant}"?`} With alwaysEager tasks run in this ` +
+    `${meant === undefined ? "." : `; did you mean "${meant}"?`} With alwaysEager tasks run in this ` +
     `process: tell the app of it by app.register("${module}", await import("./tasks/${module}.ts")), ` +
     `or name its file in the setting include`;
   return error;

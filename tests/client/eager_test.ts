@@ -7,6 +7,8 @@ import { after, before, describe, it } from "node:test";
 import {
   App,
   type AppOptions,
+  chain,
+  chord,
   currentTask,
   Ignore,
   Reject,
@@ -188,6 +190,17 @@ describe("tasks by name with alwaysEager", () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  it("are those that a workflow made of them goes on with, without being registered", async () => {
+    const first = task({ name: "flow.first" }, (n: number): number => n + 1);
+    const then = task({ name: "flow.then" }, (n: number): number => n * 10);
+    const sum = task({ name: "flow.sum" }, (ns: number[]): number => ns.reduce((a, b) => a + b, 0));
+    const app = eager();
+    setDefaultApp(app);
+    assert.equal(await chain(first.s(1), then.s()).delay(), 20);
+    assert.equal(await chord([first.s(1), first.s(2)], sum.s()).delay(), 5);
+    assert.match((await thrown(app.sendTask("flow.none"))).message, /"flow\.none"[.;] /);
   });
 
   it("that nobody knows fail with what is to be done", async () => {
