@@ -7,6 +7,9 @@ import { kindOf, linksOf, type SignatureJson, tasksOf } from "../protocol/signat
 
 type Options = Readonly<Record<string, unknown>>;
 
+/** The task that chunks are, until they are sent. */
+const CHUNKS = "celery.chunks";
+
 /** The signature of a call. */
 export function callOf(
   task: string,
@@ -50,7 +53,7 @@ export function chunksOf(
   items: readonly (readonly unknown[])[],
   size: number,
 ): SignatureJson {
-  return callOf("celery.chunks", [], { task, it: items, n: size }, {}, true);
+  return callOf(CHUNKS, [], { task, it: items, n: size }, {}, true);
 }
 
 /** The group that chunks come to when they are sent. */
@@ -58,7 +61,7 @@ export function groupOfChunks({ kwargs, options }: SignatureJson): SignatureJson
   const { task, it, n } = kwargs as { task: SignatureJson; it: readonly (readonly unknown[])[]; n: number };
   const parts: SignatureJson[] = [];
   for (let i = 0; i < it.length; i += n) parts.push(starmapOf(task, it.slice(i, i + n)));
-  return { ...groupOf(parts), options };
+  return { ...groupOf(parts), kwargs: { tasks: parts, chunks: true }, options };
 }
 
 /** The steps of a chain of `parts`, as one flat list. */
@@ -254,13 +257,20 @@ function unchained(part: SignatureJson): SignatureJson[] {
   });
 }
 
-/** A group with one member is that member. */
+/** A group with one member is that member; chunks are a group, however many they come to. */
 function unrolled(part: SignatureJson): SignatureJson {
-  return kindOf(part) === "group" && tasksOf(part).length === 1 ? unrolled(tasksOf(part)[0]) : part;
+  if (part.task === CHUNKS) return groupOfChunks(part);
+  return kindOf(part) === "group" && !isOfChunks(part) && tasksOf(part).length === 1
+    ? unrolled(tasksOf(part)[0])
+    : part;
 }
 
 function isEmptyGroup(part: SignatureJson): boolean {
-  return kindOf(part) === "group" && tasksOf(part).length === 0;
+  return kindOf(part) === "group" && !isOfChunks(part) && tasksOf(part).length === 0;
+}
+
+function isOfChunks({ kwargs }: SignatureJson): boolean {
+  return kwargs.chunks === true;
 }
 
 /** A group with a step after it. */

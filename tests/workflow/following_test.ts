@@ -28,6 +28,7 @@ import { oneWorker } from "./one_worker.ts";
 const seen: unknown[] = [];
 const t = {
   add: (x: number, y: number) => x + y,
+  same: (value: unknown) => value,
   double: async (x: number) => (await Promise.resolve(), 2 * x),
   sum: (values: number[]) => values.reduce((a, b) => a + b, 0),
   note: (...what: unknown[]) => void seen.push(what),
@@ -320,10 +321,16 @@ describe("the tasks that every worker has", () => {
     await assert.rejects(app.sendTask("celery.map", [{ task: 3 }, []]).get(), { name: "BadMessageError" });
   });
 
-  it("chunks as a step make all their calls", async () => {
+  it("chunks as a step are a group of tasks, however many", async () => {
     const { f } = await start();
-    const all = chain(f.add.s(1, 2), chunks(f.add.s(), [[1, 2], [3, 4], [5, 6]], 2) as never);
-    assert.deepEqual(await (all as unknown as Signature).delay(), [[3, 7], [11]]);
+    const pairs: [number, number][] = [[1, 2], [3, 4], [5, 6]];
+    for (const [count, sums] of [[3, [[3, 7], [11]]], [2, [[3, 7]]], [0, []]] as const) {
+      const parts = chunks(f.add.s(), pairs.slice(0, count), 2);
+      const last = chain(f.add.s(1, 2), parts).delay();
+      assert.deepEqual([last.length, await last], [sums.length, sums]);
+      assert.deepEqual(await chain(f.add.s(1, 2), parts, f.same.s()).delay(), sums);
+      assert.deepEqual(await chain(parts, f.same.s()).delay(), sums);
+    }
   });
 
   it("start a chord that was sent as a task, in whose place it is", async () => {
