@@ -1,17 +1,14 @@
 /** Tasks that others replace, that add to chords and that send tasks; saved groups: each side reads what the other has done. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { App, type AsyncResult, chain, chord, group, GroupResult, type Signature } from "../../mod.ts";
-import { type PythonConsole, startCeleryWorker, startPython } from "../servers/celery.ts";
-import { type RedisServer, startRedis } from "../servers/redis.ts";
-import { startWorker, type TestWorker } from "../servers/worker.ts";
+import { type App, type AsyncResult, chain, chord, group, GroupResult, type Signature } from "../../mod.ts";
+import type { PythonConsole } from "../servers/celery.ts";
+import { type BothSides, startBothSides } from "./both_sides.ts";
 
 const WAIT = { timeout: 30 };
 
 describe("workflows that tasks begin", () => {
-  let redis: RedisServer;
-  let ours: TestWorker;
-  let theirs: TestWorker;
+  let sides: BothSides | undefined;
   let py: PythonConsole;
   let app: App;
 
@@ -19,29 +16,19 @@ describe("workflows that tasks begin", () => {
     app.signature<unknown>(name, args, {}, { queue: name.startsWith("js.") ? "ours" : "theirs" });
 
   before(async () => {
-    redis = await startRedis();
-    app = new App({ broker: redis.url });
-    [ours, theirs, py] = await Promise.all([
-      startWorker(["-A", "tests/celery/tasks", "-b", redis.url, "-c", "1", "-Q", "ours,celery"], {
-        env: { CELERY_TEST_URL: redis.url },
-      }),
-      startCeleryWorker({ url: redis.url, queues: ["theirs"] }),
-      startPython({ url: redis.url }),
-    ]);
-    await py.run(`
+    sides = await startBothSides(
+      "ours,celery",
+      `
 from celery import chain, group, chord
 
 def call(name, *args):
     return task(name).s(*args).set(queue="ours" if name.startswith("js.") else "theirs")
-`);
+`,
+    );
+    ({ app, py } = sides);
   });
 
-  after(async () => {
-    await app?.disconnect();
-    await py?.stop();
-    await Promise.all([ours?.stop(), theirs?.stop()]);
-    await redis?.stop();
-  });
+  after(() => sides?.close());
 
   for (const [name, other] of [["js.becomes", "py.echo"], ["py.becomes", "js.echo"]]) {
     it(`${name} is replaced, and what waits for it goes on, on either side`, async () => {

@@ -1,15 +1,12 @@
 /** Workflows across languages: chains, groups, links and error callbacks of either side, with steps on both. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { App, chain, chunks, group, map, starmap } from "../../mod.ts";
-import { type PythonConsole, type PythonError, startCeleryWorker, startPython } from "../servers/celery.ts";
-import { type RedisServer, startRedis } from "../servers/redis.ts";
-import { startWorker, type TestWorker } from "../servers/worker.ts";
+import { type App, chain, chunks, group, map, starmap } from "../../mod.ts";
+import type { PythonConsole, PythonError } from "../servers/celery.ts";
+import { type BothSides, startBothSides } from "./both_sides.ts";
 
 describe("workflows", () => {
-  let redis: RedisServer;
-  let ours: TestWorker;
-  let theirs: TestWorker;
+  let sides: BothSides | undefined;
   let py: PythonConsole;
   let app: App;
 
@@ -20,16 +17,9 @@ describe("workflows", () => {
     app.signature<R>(`js.${name}`, args, {}, { queue: "ours" });
 
   before(async () => {
-    redis = await startRedis();
-    app = new App({ broker: redis.url });
-    [ours, theirs, py] = await Promise.all([
-      startWorker(["-A", "tests/celery/tasks", "-b", redis.url, "-c", "1", "-Q", "ours"], {
-        env: { CELERY_TEST_URL: redis.url },
-      }),
-      startCeleryWorker({ url: redis.url, queues: ["theirs"] }),
-      startPython({ url: redis.url }),
-    ]);
-    await py.run(`
+    sides = await startBothSides(
+      "ours",
+      `
 import time as clock
 from celery import chain, group, chord
 
@@ -48,15 +38,12 @@ def parents(result):
 
 def popped(key):
     return store.blpop(key, 30)[1].decode()
-`);
+`,
+    );
+    ({ app, py } = sides);
   });
 
-  after(async () => {
-    await app?.disconnect();
-    await py?.stop();
-    await Promise.all([ours?.stop(), theirs?.stop()]);
-    await redis?.stop();
-  });
+  after(() => sides?.close());
 
   it("a chain of Python's goes through both workers and back", async () => {
     const call =
