@@ -19,8 +19,11 @@ const LONGEST_QUIET_MS = 150;
 const HALF_WRITTEN_MS = 100;
 /** Not every file system tells of changes, so a look is taken without being told, too. */
 const LOOK_EVERY_MS = 1_000;
-/** After a look that took long there is a rest of so many times as long. */
+/** After a look that took long there is a rest of so many times as long, up to a bound. */
 const REST = 20;
+const LONGEST_REST_MS = 5_000;
+/** Deno lets go of a watched path a moment after its watcher was closed, and a watcher made before that hears nothing. */
+const LET_GO_MS = 50;
 
 /** What a reloader is made with. */
 export interface ReloaderOptions {
@@ -42,7 +45,7 @@ export class Reloader {
   /** The process may change its folder later; the modules stay where they were. */
   readonly #cwd: string = process.cwd();
   readonly #sources = new Sources();
-  readonly #watched = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>();
+  readonly #watched = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
   readonly #changed = new Set<string>();
   #modules: readonly ModuleFile[] = [];
   #seen: Digests = new Map();
@@ -119,7 +122,9 @@ export class Reloader {
     } while (this.#lookAgain && !this.#closed);
     this.#looking = false;
     const took = this.#options.clock.monotonic() - begun;
-    if (!this.#closed && this.#wait === undefined) this.#lookIn(Math.max(LOOK_EVERY_MS, REST * took));
+    if (!this.#closed && this.#wait === undefined) {
+      this.#lookIn(Math.min(Math.max(LOOK_EVERY_MS, REST * took), LONGEST_REST_MS));
+    }
   }
 
   /** Reads what there is now, and loads it if it is not what was seen before. */
@@ -164,19 +169,26 @@ export class Reloader {
     const folders = [...await foldersOf(this.#options.patterns, this.#cwd, this.#seen)];
     const found = await Promise.all(folders.map((folder) => stat(folder).catch(() => undefined)));
     if (this.#closed) return false;
-    const inodes = new Map(folders.map((folder, i) => [folder, found[i]?.ino]));
-    for (const [folder, { watcher, inode }] of this.#watched) {
-      if (inodes.get(folder) === inode) continue;
+    // The number alone would not do: a folder made anew often has that of the one which has gone, whose watcher is dead.
+    const identities = new Map(
+      folders.map((folder, i) => [folder, found[i] && `${found[i].ino} ${found[i].birthtimeMs}`]),
+    );
+    let replaces = false;
+    for (const [folder, { watcher, identity }] of this.#watched) {
+      if (identities.get(folder) === identity) continue;
       watcher.close();
       this.#watched.delete(folder);
+      replaces ||= identities.get(folder) !== undefined;
     }
+    if (replaces) await sleep(this.#options.clock, LET_GO_MS);
+    if (this.#closed) return false;
     let isNew = false;
-    for (const [folder, inode] of inodes) {
-      if (inode === undefined || this.#watched.has(folder)) continue;
+    for (const [folder, identity] of identities) {
+      if (identity === undefined || this.#watched.has(folder)) continue;
       try {
         const watcher = watch(folder, () => this.#stir());
         watcher.on("error", () => watcher.close());
-        this.#watched.set(folder, { watcher, inode });
+        this.#watched.set(folder, { watcher, identity });
         isNew = true;
       } catch {
         // Not to be watched (too many watches, a folder that has gone): the looks in between do without.

@@ -1,12 +1,15 @@
 /** Task modules that change while a worker with `reload` runs them: real files, real isolates. */
 import assert from "node:assert/strict";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { after, describe, it } from "node:test";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
 import { type AsyncResult, Worker } from "../../mod.ts";
+import { FakeClock } from "../../runtime/fake_clock.ts";
 import { runtimeName } from "../../runtime/platform.ts";
+import { Reloader } from "../../runtime/worker/reload.ts";
 import type { WorkerOptions } from "../../runtime/worker/worker_options.ts";
 import { eventually, within } from "../conformance/patience.ts";
 import { setUp } from "./in_process.ts";
@@ -203,6 +206,50 @@ describe("a worker with reload", () => {
       await desk.line(/reloaded .*: \+deep\.er\.new\.version \(/);
       assert.equal(await desk.call("deep.er.new.version"), 4);
     });
+  });
+
+  it("watches a folder that took the place, and the number, of one that has gone", async () => {
+    class Clock extends FakeClock {
+      /** For how long was waited. */
+      asked: number[] = [];
+      override after(ms: number, run: () => void) {
+        this.asked.push(ms);
+        return super.after(ms, run);
+      }
+    }
+    const folder = await mkdtemp(join(tmpdir(), "celeriac-reload-"));
+    const deep = join(folder, "deep"), file = join(deep, "t.ts");
+    mkdirSync(deep);
+    writeFileSync(file, version(1));
+    const clock = new Clock();
+    let loaded = 0;
+    const reloader = new Reloader({
+      patterns: [folder],
+      clock,
+      load: () => Promise.resolve(void loaded++),
+      failed: (error) => assert.fail(String(error)),
+    });
+    try {
+      await reloader.start();
+      rmSync(deep, { recursive: true });
+      mkdirSync(deep);
+      writeFileSync(file, version(2));
+      await eventually(async () => {
+        await clock.advance(200);
+        assert.equal(loaded, 1);
+      });
+      // The look has ended, and the next one that nobody asks for is far.
+      await eventually(async () => {
+        await clock.advance(10);
+        assert.ok(clock.asked.at(-1)! >= 1000);
+      });
+      clock.asked = [];
+      writeFileSync(file, version(3));
+      await eventually(() => assert.ok(clock.asked.some((ms) => ms < 200)));
+    } finally {
+      reloader.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("does not mind how an editor saves, nor what it leaves beside the file", async () => {
