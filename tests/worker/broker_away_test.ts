@@ -24,21 +24,10 @@ it("a worker whose grace is over while Redis is away says that what has ended ru
   const redis = await startRedis();
   const app = new App({ broker: redis.url });
   try {
-    const args = [
-      "-A",
-      "tests/worker/limited.ts",
-      "-b",
-      redis.url,
-      "-c",
-      "1",
-      "-l",
-      "info",
-      "--grace",
-      "0.1",
-    ];
-    const worker = await startWorker(args);
+    const flags = ["-c", "1", "-l", "info", "--grace", "0.1"];
+    const worker = await startWorker(["-A", "tests/worker/limited.ts", "-b", redis.url, ...flags]);
     await app.sendTask("limited.alone", [500]).published;
-    await worker.line(/alone/);
+    await worker.line(/"message":"alone"/);
     await redis.kill();
     await worker.line(/Lost redis:/);
     await worker.line(/succeeded in/);
