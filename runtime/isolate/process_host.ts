@@ -46,7 +46,7 @@ class Host {
   readonly #jobs = new Map<Job, boolean>();
   #heap = 0;
   #isExclusive = false;
-  /** Looks in a row at which jobs waited and none ran. */
+  /** Looks in a row at which jobs waited, and none ran or was reported. */
   #heldUp = 0;
   /** Bytes of the process that no task has taken. */
   #own = Infinity;
@@ -76,6 +76,7 @@ class Host {
   /** From the isolate. */
   #hear(message: PortMessage): void {
     if (Array.isArray(message)) {
+      this.#heldUp = 0;
       for (let i = 1; i < message.length; i += REPORT_STRIDE) this.#jobs.delete(message[i] as Job);
       // Before the report, at which the worker looks at whether there is room.
       if (this.#board.isExclusive !== this.#isExclusive) this.#tellOfBoard();
@@ -110,8 +111,8 @@ class Host {
       const bytes = process.memoryUsage.rss() - this.#own;
       if (bytes > this.#memoryLimit + GARBAGE_ALLOWANCE) return send({ kind: "full", bytes }, end);
     }
-    const isHeldUp = [...this.#jobs.keys()].every((job) => this.#board.state(job) === "waiting");
-    this.#heldUp = isHeldUp ? this.#heldUp + 1 : 0;
+    const waits = [...this.#jobs.keys()].every((job) => this.#board.state(job) === "waiting");
+    this.#heldUp = waits && this.#jobs.size > 0 ? this.#heldUp + 1 : 0;
     if (this.#heldUp * LOOK_EVERY_MS >= UNANSWERED_LOOKS * 1000) {
       return send({ kind: "failed", reason: HELD_UP, how: "left behind" });
     }

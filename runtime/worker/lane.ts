@@ -66,7 +66,7 @@ export class Lane {
   #lastProgress = 0;
   /** When it was asked for a sign of life that has not come yet. */
   #askedAt: number | undefined;
-  /** Looks at it since then. */
+  /** Looks in a row since then at which none of its jobs ran. */
   #unanswered = 0;
   #state: "lively" | "slow" | "blocked" = "lively";
 
@@ -186,13 +186,14 @@ export class Lane {
       this.#askedAt = now;
       this.#unanswered = 0;
       this.isolate.ask();
-    } else this.#unanswered++;
+    } else if (this.running > 0) this.#unanswered = 0;
+    else this.#unanswered++;
     return this.#askedAt === undefined ? 0 : now - this.#askedAt;
   }
 
   /** Whether something holds it up that is no task of it. Looks are counted, since a process that was stopped has a late clock. */
   get isHeldUp(): boolean {
-    return this.#askedAt !== undefined && this.#unanswered >= UNANSWERED_LOOKS && this.running === 0;
+    return this.#askedAt !== undefined && this.#unanswered >= UNANSWERED_LOOKS;
   }
 
   /** Looks whether it is in a long task; true when deliveries wait behind one. */

@@ -55,6 +55,23 @@ describe("a lane", () => {
     assert.equal(lane.room, 1 + 4);
   });
 
+  it("is held up by what gives no sign of life while no task runs, not by a long task that has just ended", () => {
+    const { isolate, lane, deliveries } = setUp();
+    const look = (times: number) => {
+      for (let i = 0; i < times; i++) lane.silence();
+      return lane.isHeldUp;
+    };
+    lane.give(deliveries(2), 0, 2);
+    assert.ok(isolate.board.claim(isolate.jobs[0], 0));
+    assert.equal(look(20), false);
+    // Its report is on its way.
+    isolate.board.done(isolate.jobs[0]);
+    assert.equal(look(9), false);
+    assert.equal(look(1), true);
+    lane.answered();
+    assert.equal(lane.isHeldUp, false);
+  });
+
   it("takes no more than 128 ahead, however quick they are", () => {
     const { lane, deliveries, runJobs } = setUp();
     lane.give(deliveries(1), 0, 1);
